@@ -1,0 +1,16 @@
+pub mod model;
+pub mod wire;
+pub mod host;
+pub mod identity;
+pub mod raft;
+pub mod store;
+pub mod manager;
+pub mod transport;
+pub mod agent;
+pub mod runtime;
+pub mod image;
+pub mod network;
+pub mod config;
+pub mod api;
+pub mod daemon;
+pub mod cli;
