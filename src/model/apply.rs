@@ -1,0 +1,328 @@
+//! `State::apply`: what each change does.
+
+use std::sync::Arc;
+
+use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask};
+use crate::model::id::{ServiceId, TaskId};
+use crate::model::object::{
+    Cluster, Config, Meta, Network, Node, Secret, Service, Task, TaskState, TaskStatus,
+};
+use crate::model::spec::service::ServiceSpec;
+use crate::model::state::{Object, ObjectId, State};
+use crate::model::time::Time;
+
+/// The format of the first release's log entries.
+pub const FORMAT: u16 = 1;
+
+/// Where a change stands in the log.
+#[derive(Clone, Copy)]
+struct Stamp {
+    index: u64,
+    at: Time,
+}
+
+impl Stamp {
+    fn created(self) -> Meta {
+        Meta {
+            version: self.index,
+            changed: self.index,
+            created_at: self.at,
+            updated_at: self.at,
+        }
+    }
+
+    fn moved(self, meta: Meta) -> Meta {
+        Meta {
+            changed: self.index,
+            updated_at: self.at,
+            ..meta
+        }
+    }
+
+    fn respecified(self, meta: Meta) -> Meta {
+        Meta {
+            version: self.index,
+            ..self.moved(meta)
+        }
+    }
+}
+
+impl State {
+    /// Applies the log entry `index`. Entries that were applied already have no effect.
+    pub fn apply(&mut self, index: u64, batch: &Batch) {
+        if index <= self.index() {
+            return;
+        }
+        self.set_index(index);
+        for change in &batch.changes {
+            self.apply_change(
+                Stamp {
+                    index,
+                    at: batch.at,
+                },
+                change,
+            );
+        }
+    }
+
+    /// Applies one more change of the entry that is being put together in an overlay.
+    pub fn apply_draft(&mut self, at: Time, change: &Change) {
+        self.apply_change(
+            Stamp {
+                index: self.index() + 1,
+                at,
+            },
+            change,
+        );
+    }
+
+    fn apply_change(&mut self, stamp: Stamp, change: &Change) {
+        match change {
+            Change::CreateCluster(new) => self.create_cluster(stamp, new),
+            Change::UpdateCluster { spec } => {
+                if let Some(old) = self.cluster().cloned() {
+                    let meta = stamp.respecified(old.meta);
+                    let new = Cluster {
+                        meta,
+                        spec: spec.clone(),
+                        ..(*old).clone()
+                    };
+                    self.put(ObjectId::Cluster, Some(Object::Cluster(Arc::new(new))));
+                }
+            }
+            Change::CreateNode(new) => self.create_node(stamp, new),
+            Change::UpdateNode { id, spec } => self.change_node(*id, |node| {
+                node.meta = stamp.respecified(node.meta);
+                node.spec = spec.clone();
+            }),
+            Change::DescribeNode { id, description } => self.change_node(*id, |node| {
+                node.meta = stamp.moved(node.meta);
+                node.description = description.clone();
+            }),
+            Change::SetNodeStatus { id, status } => self.change_node(*id, |node| {
+                node.meta = stamp.moved(node.meta);
+                node.status = status.clone();
+            }),
+            Change::RemoveNode { id } => self.put(ObjectId::Node(*id), None),
+            Change::CreateService { id, spec } => self.create_service(stamp, *id, spec),
+            Change::UpdateService { id, spec } => self.update_service(stamp, *id, spec),
+            Change::RemoveService { id } => self.remove_service(*id),
+            Change::CreateTask(new) => self.create_task(stamp, new),
+            Change::AssignTask { id, node } => self.change_task(*id, |task| {
+                task.meta = stamp.moved(task.meta);
+                task.node = Some(*node);
+                task.status = TaskStatus {
+                    state: TaskState::Assigned,
+                    at: stamp.at,
+                    message: "scheduler assigned task to node".into(),
+                    ..TaskStatus::default()
+                };
+            }),
+            Change::SetDesiredState { id, state } => self.change_task(*id, |task| {
+                task.meta = stamp.moved(task.meta);
+                task.desired_state = *state;
+            }),
+            Change::SetTaskStatus { id, status } => self.change_task(*id, |task| {
+                if status.state >= task.status.state {
+                    task.meta = stamp.moved(task.meta);
+                    task.status = status.clone();
+                }
+            }),
+            Change::RemoveTask { id } => self.remove_task(*id),
+            _ => self.apply_resource_change(stamp, change),
+        }
+    }
+
+    /// Networks, secrets and configs.
+    fn apply_resource_change(&mut self, stamp: Stamp, change: &Change) {
+        match change {
+            Change::CreateNetwork {
+                id,
+                spec,
+                predefined,
+            } => {
+                let meta = stamp.created();
+                let network = Network {
+                    id: *id,
+                    meta,
+                    spec: spec.clone(),
+                    predefined: *predefined,
+                };
+                self.put(
+                    ObjectId::Network(*id),
+                    Some(Object::Network(Arc::new(network))),
+                );
+            }
+            Change::RemoveNetwork { id } => self.put(ObjectId::Network(*id), None),
+            Change::CreateSecret { id, spec } => {
+                let secret = Secret {
+                    id: *id,
+                    meta: stamp.created(),
+                    spec: spec.clone(),
+                };
+                self.put(
+                    ObjectId::Secret(*id),
+                    Some(Object::Secret(Arc::new(secret))),
+                );
+            }
+            Change::LabelSecret { id, labels } => {
+                if let Some(mut secret) = self.secrets().find(*id).map(|s| (**s).clone()) {
+                    secret.meta = stamp.respecified(secret.meta);
+                    secret.spec.labels.clone_from(labels);
+                    self.put(
+                        ObjectId::Secret(*id),
+                        Some(Object::Secret(Arc::new(secret))),
+                    );
+                }
+            }
+            Change::RemoveSecret { id } => self.put(ObjectId::Secret(*id), None),
+            Change::CreateConfig { id, spec } => {
+                let config = Config {
+                    id: *id,
+                    meta: stamp.created(),
+                    spec: spec.clone(),
+                };
+                self.put(
+                    ObjectId::Config(*id),
+                    Some(Object::Config(Arc::new(config))),
+                );
+            }
+            Change::LabelConfig { id, labels } => {
+                if let Some(mut config) = self.configs().find(*id).map(|c| (**c).clone()) {
+                    config.meta = stamp.respecified(config.meta);
+                    config.spec.labels.clone_from(labels);
+                    self.put(
+                        ObjectId::Config(*id),
+                        Some(Object::Config(Arc::new(config))),
+                    );
+                }
+            }
+            Change::RemoveConfig { id } => self.put(ObjectId::Config(*id), None),
+            _ => {}
+        }
+    }
+
+    fn create_cluster(&mut self, stamp: Stamp, new: &NewCluster) {
+        let cluster = Cluster {
+            id: new.id,
+            meta: stamp.created(),
+            spec: new.spec.clone(),
+            address_pools: new.address_pools.clone(),
+            subnet_size: new.subnet_size,
+            data_path_port: new.data_path_port,
+            format: FORMAT,
+        };
+        self.put(ObjectId::Cluster, Some(Object::Cluster(Arc::new(cluster))));
+    }
+
+    fn create_node(&mut self, stamp: Stamp, new: &NewNode) {
+        let node = Node {
+            id: new.id,
+            meta: stamp.created(),
+            spec: new.spec.clone(),
+            description: new.description.clone(),
+            status: new.status.clone(),
+            manager: new.manager.clone(),
+        };
+        self.put(ObjectId::Node(new.id), Some(Object::Node(Arc::new(node))));
+    }
+
+    fn change_node(&mut self, id: crate::model::id::NodeId, change: impl FnOnce(&mut Node)) {
+        if let Some(mut node) = self.nodes().find(id).map(|node| (**node).clone()) {
+            change(&mut node);
+            self.put(ObjectId::Node(id), Some(Object::Node(Arc::new(node))));
+        }
+    }
+
+    fn create_service(&mut self, stamp: Stamp, id: ServiceId, spec: &ServiceSpec) {
+        let service = Service {
+            id,
+            meta: stamp.created(),
+            spec: Arc::new(spec.clone()),
+            previous_spec: None,
+            task_version: stamp.index,
+        };
+        self.put(
+            ObjectId::Service(id),
+            Some(Object::Service(Arc::new(service))),
+        );
+        let task = Object::TaskSpec(id, stamp.index, Arc::new(spec.task.clone()));
+        self.put(ObjectId::TaskSpec(id, stamp.index), Some(task));
+    }
+
+    fn update_service(&mut self, stamp: Stamp, id: ServiceId, spec: &ServiceSpec) {
+        let Some(old) = self.services().find(id).cloned() else {
+            return;
+        };
+        let task_version = if old.spec.task == spec.task {
+            old.task_version
+        } else {
+            stamp.index
+        };
+        let service = Service {
+            id,
+            meta: stamp.respecified(old.meta),
+            spec: Arc::new(spec.clone()),
+            previous_spec: Some(old.spec.clone()),
+            task_version,
+        };
+        self.put(
+            ObjectId::Service(id),
+            Some(Object::Service(Arc::new(service))),
+        );
+        if task_version != old.task_version {
+            let task = Object::TaskSpec(id, task_version, Arc::new(spec.task.clone()));
+            self.put(ObjectId::TaskSpec(id, task_version), Some(task));
+            self.drop_unused_spec(id, old.task_version);
+        }
+    }
+
+    fn remove_service(&mut self, id: ServiceId) {
+        if let Some(version) = self.services().find(id).map(|service| service.task_version) {
+            self.put(ObjectId::Service(id), None);
+            self.drop_unused_spec(id, version);
+        }
+    }
+
+    fn create_task(&mut self, stamp: Stamp, new: &NewTask) {
+        let Some(service) = self.services().find(new.service).cloned() else {
+            return;
+        };
+        let Some(spec) = self.task_spec(service.id, service.task_version).cloned() else {
+            return;
+        };
+        let task = Task {
+            id: new.id,
+            meta: stamp.created(),
+            service: service.id,
+            service_name: service.spec.name.as_str().into(),
+            task_version: service.task_version,
+            spec,
+            slot: new.slot,
+            node: None,
+            desired_state: new.desired_state,
+            status: TaskStatus {
+                state: TaskState::New,
+                at: stamp.at,
+                message: "created".into(),
+                ..TaskStatus::default()
+            },
+            restart: new.restart,
+        };
+        self.put(ObjectId::Task(new.id), Some(Object::Task(Arc::new(task))));
+    }
+
+    fn change_task(&mut self, id: TaskId, change: impl FnOnce(&mut Task)) {
+        if let Some(mut task) = self.tasks().find(id).map(|task| (**task).clone()) {
+            change(&mut task);
+            self.put(ObjectId::Task(id), Some(Object::Task(Arc::new(task))));
+        }
+    }
+
+    fn remove_task(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks().find(id).cloned() {
+            self.put(ObjectId::Task(id), None);
+            self.drop_unused_spec(task.service, task.task_version);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Every way in which cluster state can change, and the batch of changes that is one log entry.
+//!
+//! Variants and fields are only appended, under a new cluster format; `tests/compat` keeps the bytes of each format.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
+use crate::model::object::{ManagerMember, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus};
+use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::network::NetworkSpec;
+use crate::model::spec::node::{NodeDescription, NodeSpec};
+use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
+use crate::model::time::Time;
+
+/// One log entry: changes that take effect together, stamped by the leader.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    pub at: Time,
+    pub changes: Vec<Change>,
+}
+
+/// One change of cluster state. A change of an object that is gone has no effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Change {
+    CreateCluster(NewCluster),
+    UpdateCluster {
+        spec: ClusterSpec,
+    },
+
+    CreateNode(NewNode),
+    UpdateNode {
+        id: NodeId,
+        spec: NodeSpec,
+    },
+    DescribeNode {
+        id: NodeId,
+        description: NodeDescription,
+    },
+    SetNodeStatus {
+        id: NodeId,
+        status: NodeStatus,
+    },
+    RemoveNode {
+        id: NodeId,
+    },
+
+    CreateService {
+        id: ServiceId,
+        spec: ServiceSpec,
+    },
+    UpdateService {
+        id: ServiceId,
+        spec: ServiceSpec,
+    },
+    /// The service goes; its tasks stay until they were shut down.
+    RemoveService {
+        id: ServiceId,
+    },
+
+    CreateTask(NewTask),
+    AssignTask {
+        id: TaskId,
+        node: NodeId,
+    },
+    SetDesiredState {
+        id: TaskId,
+        state: TaskState,
+    },
+    /// States only grow: a status whose state is lower than the task's has no effect.
+    SetTaskStatus {
+        id: TaskId,
+        status: TaskStatus,
+    },
+    RemoveTask {
+        id: TaskId,
+    },
+
+    CreateNetwork {
+        id: NetworkId,
+        spec: NetworkSpec,
+        predefined: bool,
+    },
+    RemoveNetwork {
+        id: NetworkId,
+    },
+
+    CreateSecret {
+        id: SecretId,
+        spec: SecretSpec,
+    },
+    LabelSecret {
+        id: SecretId,
+        labels: Labels,
+    },
+    RemoveSecret {
+        id: SecretId,
+    },
+
+    CreateConfig {
+        id: ConfigId,
+        spec: ConfigSpec,
+    },
+    LabelConfig {
+        id: ConfigId,
+        labels: Labels,
+    },
+    RemoveConfig {
+        id: ConfigId,
+    },
+}
+
+/// A swarm that begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewCluster {
+    pub id: ClusterId,
+    pub spec: ClusterSpec,
+    pub address_pools: Vec<String>,
+    pub subnet_size: u32,
+    pub data_path_port: u16,
+}
+
+/// A node that joins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewNode {
+    pub id: NodeId,
+    pub spec: NodeSpec,
+    pub description: NodeDescription,
+    pub status: NodeStatus,
+    pub manager: Option<ManagerMember>,
+}
+
+/// A task made from its service's current spec.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewTask {
+    pub id: TaskId,
+    pub service: ServiceId,
+    pub slot: Slot,
+    pub desired_state: TaskState,
+    pub restart: RestartRecord,
+}

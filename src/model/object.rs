@@ -1,0 +1,264 @@
+//! The objects of a swarm: a spec, and what the swarm has added to it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
+use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::network::NetworkSpec;
+use crate::model::spec::node::{NodeDescription, NodeSpec};
+use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::task::TaskSpec;
+use crate::model::spec::{ConfigSpec, SecretSpec};
+use crate::model::time::Time;
+
+/// When an object came and changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The log index of the last change of the object's spec: Docker's `Version.Index`. Status and allocation do not
+    /// move it, so a user's read-modify-write does not fail because the system moved.
+    pub version: u64,
+    /// The log index of the last change of anything.
+    pub changed: u64,
+    pub created_at: Time,
+    pub updated_at: Time,
+}
+
+/// The swarm itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub id: ClusterId,
+    pub meta: Meta,
+    pub spec: ClusterSpec,
+    /// The address pools of overlay networks, in CIDR notation.
+    pub address_pools: Vec<String>,
+    pub subnet_size: u32,
+    pub data_path_port: u16,
+    /// The format that log entries are written in; raised only when every manager supports it.
+    pub format: u16,
+}
+
+/// A machine of the swarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub id: NodeId,
+    pub meta: Meta,
+    pub spec: NodeSpec,
+    pub description: NodeDescription,
+    pub status: NodeStatus,
+    pub manager: Option<ManagerMember>,
+}
+
+/// What the managers know of a node's life.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    pub state: NodeState,
+    pub message: String,
+    pub address: String,
+    pub since: Time,
+}
+
+/// Whether a node answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeState {
+    #[default]
+    Unknown,
+    Down,
+    Ready,
+    Disconnected,
+}
+
+/// A manager's place in the quorum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ManagerMember {
+    pub raft_id: u64,
+    pub address: String,
+}
+
+/// A service and its history of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    pub id: ServiceId,
+    pub meta: Meta,
+    pub spec: Arc<ServiceSpec>,
+    pub previous_spec: Option<Arc<ServiceSpec>>,
+    /// The version of `spec.task`: moves only when what tasks are made from changes.
+    pub task_version: u64,
+}
+
+impl Service {
+    /// How many tasks a replicated service shall have; `None` in other modes.
+    pub fn replicas(&self) -> Option<u64> {
+        match self.spec.mode {
+            crate::model::spec::service::ServiceMode::Replicated { replicas } => {
+                Some(replicas.unwrap_or(1))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One go at running one instance of a service. A task is assigned once and never moves, and its states only grow; a
+/// replacement is a new task in the same slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub id: TaskId,
+    pub meta: Meta,
+    pub service: ServiceId,
+    /// The service's name when the task was made, so that a task outlives its service readably.
+    pub service_name: Arc<str>,
+    pub task_version: u64,
+    pub spec: Arc<TaskSpec>,
+    pub slot: Slot,
+    pub node: Option<NodeId>,
+    pub desired_state: TaskState,
+    pub status: TaskStatus,
+    pub restart: RestartRecord,
+}
+
+impl Task {
+    /// Docker's name of the task: `web.3`, or `web.<node id>` for a global service.
+    pub fn name(&self) -> String {
+        match self.slot {
+            Slot::Number(number) => format!("{}.{number}", self.service_name),
+            Slot::Node(node) => format!("{}.{node}", self.service_name),
+        }
+    }
+
+    /// Whether the task still counts as an instance: it is wanted and has not ended.
+    pub fn is_live(&self) -> bool {
+        self.desired_state <= TaskState::Running && self.status.state <= TaskState::Running
+    }
+}
+
+/// Which instance of a service a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Slot {
+    Number(u64),
+    Node(NodeId),
+}
+
+/// Where a task is in its life; Swarm's states, in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TaskState {
+    #[default]
+    New,
+    Pending,
+    Assigned,
+    Accepted,
+    Preparing,
+    Ready,
+    Starting,
+    Running,
+    Complete,
+    Shutdown,
+    Failed,
+    Rejected,
+    Remove,
+    Orphaned,
+}
+
+impl TaskState {
+    /// Every state, in order.
+    pub const ALL: [Self; 14] = [
+        Self::New,
+        Self::Pending,
+        Self::Assigned,
+        Self::Accepted,
+        Self::Preparing,
+        Self::Ready,
+        Self::Starting,
+        Self::Running,
+        Self::Complete,
+        Self::Shutdown,
+        Self::Failed,
+        Self::Rejected,
+        Self::Remove,
+        Self::Orphaned,
+    ];
+
+    /// Docker's word for the state.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Pending => "pending",
+            Self::Assigned => "assigned",
+            Self::Accepted => "accepted",
+            Self::Preparing => "preparing",
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Shutdown => "shutdown",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::Remove => "remove",
+            Self::Orphaned => "orphaned",
+        }
+    }
+
+    /// Whether nothing of the task runs any more.
+    pub fn is_terminal(self) -> bool {
+        self > Self::Running
+    }
+}
+
+/// What was last seen of a task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    pub state: TaskState,
+    pub at: Time,
+    pub message: String,
+    /// Why the task failed, or why it waits; empty when all is well.
+    pub error: String,
+    pub container: Option<ContainerStatus>,
+}
+
+/// What was last seen of a task's container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContainerStatus {
+    pub container_id: String,
+    pub pid: u32,
+    pub exit_code: i32,
+    /// The last lines of the log of a failed attempt.
+    pub log_tail: Vec<u8>,
+}
+
+/// The restarts that led to a task, carried from task to task of a slot, so that a new leader continues exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartRecord {
+    /// The task may start running only from this moment on.
+    pub not_before: Time,
+    /// Restarts since `window_start`.
+    pub attempts: u32,
+    pub window_start: Time,
+    /// How far the back-off has grown.
+    pub backoff_step: u8,
+}
+
+/// A network of the swarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: NetworkId,
+    pub meta: Meta,
+    pub spec: NetworkSpec,
+    /// Made with the swarm and not removable: `host`, `none`, `bridge`.
+    pub predefined: bool,
+}
+
+/// A secret of the swarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Secret {
+    pub id: SecretId,
+    pub meta: Meta,
+    pub spec: SecretSpec,
+}
+
+/// A config of the swarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub id: ConfigId,
+    pub meta: Meta,
+    pub spec: ConfigSpec,
+}

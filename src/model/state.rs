@@ -1,0 +1,339 @@
+//! The whole state of a swarm in memory: tables, indexes, and an overlay that can be undone.
+//!
+//! A pass decides on committed state plus what it is about to propose. [`State::begin`] starts such an overlay: what
+//! is applied after it is remembered and taken back by [`State::undo`], so the state is never cloned.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
+use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Task};
+use crate::model::spec::task::TaskSpec;
+use crate::model::table::{Row, Table};
+
+/// Names any object of a swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObjectId {
+    Cluster,
+    Node(NodeId),
+    Service(ServiceId),
+    TaskSpec(ServiceId, u64),
+    Task(TaskId),
+    Network(NetworkId),
+    Secret(SecretId),
+    Config(ConfigId),
+}
+
+/// Any object of a swarm.
+#[derive(Clone, Debug)]
+pub enum Object {
+    Cluster(Arc<Cluster>),
+    Node(Arc<Node>),
+    Service(Arc<Service>),
+    TaskSpec(ServiceId, u64, Arc<TaskSpec>),
+    Task(Arc<Task>),
+    Network(Arc<Network>),
+    Secret(Arc<Secret>),
+    Config(Arc<Config>),
+}
+
+/// A swarm's objects at one log index.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    index: u64,
+    cluster: Option<Arc<Cluster>>,
+    nodes: Table<Node>,
+    services: Table<Service>,
+    tasks: Table<Task>,
+    networks: Table<Network>,
+    secrets: Table<Secret>,
+    configs: Table<Config>,
+    /// What tasks are made from, kept as long as a task or its service refers to it.
+    task_specs: BTreeMap<(ServiceId, u64), SharedSpec>,
+    tasks_of_service: BTreeMap<ServiceId, BTreeSet<TaskId>>,
+    tasks_of_node: BTreeMap<NodeId, BTreeSet<TaskId>>,
+    /// Objects that were changed since they were last taken.
+    touched: BTreeSet<ObjectId>,
+    overlay: Option<Vec<Undo>>,
+}
+
+#[derive(Clone, Debug)]
+struct SharedSpec {
+    spec: Arc<TaskSpec>,
+    references: u32,
+}
+
+/// What was there before a change of an overlay.
+#[derive(Clone, Debug)]
+enum Undo {
+    Index(u64),
+    Touched(BTreeSet<ObjectId>),
+    Row(ObjectId, Option<Object>),
+}
+
+impl State {
+    /// The index of the last log entry that was applied.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
+    pub fn nodes(&self) -> &Table<Node> {
+        &self.nodes
+    }
+
+    pub fn services(&self) -> &Table<Service> {
+        &self.services
+    }
+
+    pub fn tasks(&self) -> &Table<Task> {
+        &self.tasks
+    }
+
+    pub fn networks(&self) -> &Table<Network> {
+        &self.networks
+    }
+
+    pub fn secrets(&self) -> &Table<Secret> {
+        &self.secrets
+    }
+
+    pub fn configs(&self) -> &Table<Config> {
+        &self.configs
+    }
+
+    /// The tasks of a service, whether it still exists or not.
+    pub fn tasks_of_service(&self, id: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
+        let ids = self.tasks_of_service.get(&id).into_iter().flatten();
+        ids.filter_map(|task| self.tasks.find(*task))
+    }
+
+    /// The tasks that are assigned to a node, dead ones included.
+    pub fn tasks_of_node(&self, id: NodeId) -> impl Iterator<Item = &Arc<Task>> {
+        let ids = self.tasks_of_node.get(&id).into_iter().flatten();
+        ids.filter_map(|task| self.tasks.find(*task))
+    }
+
+    /// What tasks of `version` of the service are made from.
+    pub fn task_spec(&self, service: ServiceId, version: u64) -> Option<&Arc<TaskSpec>> {
+        self.task_specs
+            .get(&(service, version))
+            .map(|shared| &shared.spec)
+    }
+
+    /// The object of an id, if it is there.
+    pub fn object(&self, id: ObjectId) -> Option<Object> {
+        match id {
+            ObjectId::Cluster => self.cluster.clone().map(Object::Cluster),
+            ObjectId::Node(id) => self.nodes.find(id).cloned().map(Object::Node),
+            ObjectId::Service(id) => self.services.find(id).cloned().map(Object::Service),
+            ObjectId::TaskSpec(service, version) => self
+                .task_spec(service, version)
+                .map(|spec| Object::TaskSpec(service, version, spec.clone())),
+            ObjectId::Task(id) => self.tasks.find(id).cloned().map(Object::Task),
+            ObjectId::Network(id) => self.networks.find(id).cloned().map(Object::Network),
+            ObjectId::Secret(id) => self.secrets.find(id).cloned().map(Object::Secret),
+            ObjectId::Config(id) => self.configs.find(id).cloned().map(Object::Config),
+        }
+    }
+
+    /// Every object, specs before the tasks that refer to them.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectId> {
+        let cluster = self.cluster.iter().map(|_| ObjectId::Cluster);
+        let specs = self
+            .task_specs
+            .keys()
+            .map(|(id, version)| ObjectId::TaskSpec(*id, *version));
+        cluster
+            .chain(self.nodes.iter().map(|row| ObjectId::Node(row.id)))
+            .chain(self.services.iter().map(|row| ObjectId::Service(row.id)))
+            .chain(specs)
+            .chain(self.tasks.iter().map(|row| ObjectId::Task(row.id)))
+            .chain(self.networks.iter().map(|row| ObjectId::Network(row.id)))
+            .chain(self.secrets.iter().map(|row| ObjectId::Secret(row.id)))
+            .chain(self.configs.iter().map(|row| ObjectId::Config(row.id)))
+    }
+
+    /// The ids of what was changed since the last call.
+    pub fn take_touched(&mut self) -> BTreeSet<ObjectId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Starts an overlay; what is applied from here on can be undone. Touched ids start empty.
+    pub fn begin(&mut self) {
+        debug_assert!(self.overlay.is_none(), "one overlay at a time");
+        let touched = std::mem::take(&mut self.touched);
+        self.overlay = Some(vec![Undo::Index(self.index), Undo::Touched(touched)]);
+    }
+
+    /// Takes back everything since [`State::begin`].
+    pub fn undo(&mut self) {
+        for undo in self.overlay.take().into_iter().flatten().rev() {
+            match undo {
+                Undo::Index(index) => self.index = index,
+                Undo::Touched(touched) => self.touched = touched,
+                Undo::Row(id, object) => {
+                    self.put(id, object);
+                }
+            }
+        }
+    }
+
+    pub(super) fn set_index(&mut self, index: u64) {
+        self.index = index;
+    }
+
+    /// Sets or clears one object: the only place where tables, indexes, overlay and touched ids move.
+    pub(super) fn put(&mut self, id: ObjectId, object: Option<Object>) {
+        self.touched.insert(id);
+        let old = match (id, object) {
+            (ObjectId::Cluster, object) => {
+                let cluster = object.and_then(Object::cluster);
+                std::mem::replace(&mut self.cluster, cluster).map(Object::Cluster)
+            }
+            (ObjectId::Node(id), object) => self
+                .nodes
+                .put(id, object.and_then(Object::node))
+                .map(Object::Node),
+            (ObjectId::Service(id), object) => self
+                .services
+                .put(id, object.and_then(Object::service))
+                .map(Object::Service),
+            (ObjectId::TaskSpec(service, version), object) => {
+                self.put_task_spec(service, version, object)
+            }
+            (ObjectId::Task(id), object) => self
+                .put_task(id, object.and_then(Object::task))
+                .map(Object::Task),
+            (ObjectId::Network(id), object) => self
+                .networks
+                .put(id, object.and_then(Object::network))
+                .map(Object::Network),
+            (ObjectId::Secret(id), object) => self
+                .secrets
+                .put(id, object.and_then(Object::secret))
+                .map(Object::Secret),
+            (ObjectId::Config(id), object) => self
+                .configs
+                .put(id, object.and_then(Object::config))
+                .map(Object::Config),
+        };
+        if let Some(overlay) = &mut self.overlay {
+            overlay.push(Undo::Row(id, old));
+        }
+    }
+
+    /// Drops what no task and no service is made from any more.
+    pub(super) fn drop_unused_spec(&mut self, service: ServiceId, version: u64) {
+        let current = self
+            .services
+            .find(service)
+            .is_some_and(|s| s.task_version == version);
+        let used = self
+            .task_specs
+            .get(&(service, version))
+            .is_some_and(|s| s.references > 0);
+        if !current && !used {
+            self.put(ObjectId::TaskSpec(service, version), None);
+        }
+    }
+
+    fn put_task_spec(
+        &mut self,
+        service: ServiceId,
+        version: u64,
+        object: Option<Object>,
+    ) -> Option<Object> {
+        let key = (service, version);
+        let references = self
+            .task_specs
+            .get(&key)
+            .map_or(0, |shared| shared.references);
+        let old = match object {
+            Some(Object::TaskSpec(_, _, spec)) => {
+                self.task_specs.insert(key, SharedSpec { spec, references })
+            }
+            _ => self.task_specs.remove(&key),
+        };
+        old.map(|shared| Object::TaskSpec(service, version, shared.spec))
+    }
+
+    fn put_task(&mut self, id: TaskId, task: Option<Arc<Task>>) -> Option<Arc<Task>> {
+        let old = self.tasks.put(id, task.clone());
+        if let Some(old) = &old {
+            remove_from(&mut self.tasks_of_service, old.service, id);
+            if let Some(node) = old.node {
+                remove_from(&mut self.tasks_of_node, node, id);
+            }
+            if let Some(shared) = self.task_specs.get_mut(&(old.service, old.task_version)) {
+                shared.references -= 1;
+            }
+        }
+        if let Some(new) = &task {
+            self.tasks_of_service
+                .entry(new.service)
+                .or_default()
+                .insert(id);
+            if let Some(node) = new.node {
+                self.tasks_of_node.entry(node).or_default().insert(id);
+            }
+            if let Some(shared) = self.task_specs.get_mut(&(new.service, new.task_version)) {
+                shared.references += 1;
+            }
+        }
+        old
+    }
+}
+
+fn remove_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<TaskId>>, key: K, id: TaskId) {
+    if let Some(ids) = index.get_mut(&key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            index.remove(&key);
+        }
+    }
+}
+
+macro_rules! rows {
+    ($($variant:ident $part:ident $row:ident: $id:ty, $self:ident => $name:expr;)*) => {
+        $(impl Row for $row {
+            type Id = $id;
+
+            fn id(&self) -> $id {
+                self.id
+            }
+
+            fn name(&$self) -> Option<&str> {
+                $name
+            }
+        })*
+
+        impl Object {
+            $(fn $part(self) -> Option<Arc<$row>> {
+                match self {
+                    Self::$variant(row) => Some(row),
+                    _ => None,
+                }
+            })*
+
+            fn cluster(self) -> Option<Arc<Cluster>> {
+                match self {
+                    Self::Cluster(cluster) => Some(cluster),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+rows! {
+    Node node Node: NodeId, self => None;
+    Service service Service: ServiceId, self => Some(&self.spec.name);
+    Task task Task: TaskId, self => None;
+    Network network Network: NetworkId, self => Some(&self.spec.name);
+    Secret secret Secret: SecretId, self => Some(&self.spec.name);
+    Config config Config: ConfigId, self => Some(&self.spec.name);
+}

@@ -1,0 +1,213 @@
+//! What the API asks of the managers: one closed list. A request can be sent to another manager as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{NodeId, ServiceId};
+use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Task};
+use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::node::NodeSpec;
+use crate::model::spec::service::ServiceSpec;
+
+/// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    Cluster,
+    UpdateCluster {
+        version: u64,
+        spec: ClusterSpec,
+    },
+
+    Nodes(Filters),
+    Node(String),
+    UpdateNode {
+        node: String,
+        version: u64,
+        spec: NodeSpec,
+    },
+    RemoveNode {
+        node: String,
+        force: bool,
+    },
+
+    Services(Filters),
+    Service(String),
+    CreateService(ServiceSpec),
+    UpdateService {
+        service: String,
+        version: u64,
+        update: ServiceUpdate,
+    },
+    RemoveService(String),
+
+    Tasks(Filters),
+    Task(String),
+
+    Networks(Filters),
+    Network(String),
+    Secrets(Filters),
+    Secret(String),
+    Configs(Filters),
+    Config(String),
+}
+
+/// A new spec for a service, or its previous one again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ServiceUpdate {
+    Spec(ServiceSpec),
+    Rollback,
+}
+
+/// Docker's filters: for each key, any of its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filters(pub BTreeMap<String, BTreeSet<String>>);
+
+/// What the managers answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Response {
+    Cluster(Arc<Cluster>),
+    Nodes(Vec<NodeView>),
+    Node(NodeView),
+    Services(Vec<ServiceView>),
+    Service(ServiceView),
+    Tasks(Vec<Arc<Task>>),
+    Task(Arc<Task>),
+    Networks(Vec<Arc<Network>>),
+    Network(Arc<Network>),
+    Secrets(Vec<Arc<Secret>>),
+    Secret(Arc<Secret>),
+    Configs(Vec<Arc<Config>>),
+    Config(Arc<Config>),
+    Created { id: String, warnings: Vec<String> },
+    Done { warnings: Vec<String> },
+}
+
+/// A node, and what only its managers know at the moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeView {
+    pub node: Arc<Node>,
+    pub leader: bool,
+    pub reachable: bool,
+}
+
+/// A service, and how many of its tasks run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    pub service: Arc<Service>,
+    pub running: u64,
+    pub desired: u64,
+    pub completed: u64,
+}
+
+/// Something happened to an object; what `docker events` shows of the swarm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectEvent {
+    pub at: crate::model::time::Time,
+    pub kind: ObjectKind,
+    pub action: ObjectAction,
+    pub id: String,
+    pub name: String,
+    /// Docker's attributes beside the name, such as `replicas.old` and `replicas.new`.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// The kinds of objects, in Docker's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectKind {
+    Cluster,
+    Config,
+    Network,
+    Node,
+    Secret,
+    Service,
+    Task,
+}
+
+impl ObjectKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Config => "config",
+            Self::Network => "network",
+            Self::Node => "node",
+            Self::Secret => "secret",
+            Self::Service => "service",
+            Self::Task => "task",
+        }
+    }
+}
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectAction {
+    Create,
+    Update,
+    Remove,
+}
+
+impl ObjectAction {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// Why the managers refuse a request: one line for the user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("{} {reference} not found", kind.name())]
+    NotFound { kind: ObjectKind, reference: String },
+    #[error("{} {reference} is ambiguous ({matches} matches found)", kind.name())]
+    Ambiguous {
+        kind: ObjectKind,
+        reference: String,
+        matches: usize,
+    },
+    #[error("rpc error: code = AlreadyExists desc = name conflicts with an existing object: {} {name} already exists", kind.name())]
+    NameTaken { kind: ObjectKind, name: String },
+    /// The version is not the object's: somebody else changed it in between.
+    #[error("update out of sequence: {} {id} is at version {current}, not {given}", kind.name())]
+    OutOfSequence {
+        kind: ObjectKind,
+        id: String,
+        current: u64,
+        given: u64,
+    },
+    #[error("{} {name} is in use: {by}", kind.name())]
+    InUse {
+        kind: ObjectKind,
+        name: String,
+        by: String,
+    },
+    /// Each line names the field, the value and what would be right.
+    #[error("invalid {}: {}", kind.name(), problems.join("; "))]
+    Invalid {
+        kind: ObjectKind,
+        problems: Vec<String>,
+    },
+    #[error("service {0} does not have a previous spec")]
+    NoPreviousSpec(String),
+    #[error("node {0} is not down and can't be removed")]
+    NodeNotDown(NodeId),
+    #[error("filter {key:?} is not known for {}s; known are {known}", kind.name())]
+    UnknownFilter {
+        kind: ObjectKind,
+        key: String,
+        known: String,
+    },
+    #[error(
+        "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."
+    )]
+    NoLeader,
+    #[error("the manager is busy with {queued} requests; try again")]
+    Busy { queued: usize },
+    #[error("the manager cannot write its log: {0}")]
+    Storage(String),
+    #[error("service {0} was changed in a way that is not possible: {1}")]
+    Impossible(ServiceId, String),
+}

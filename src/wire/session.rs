@@ -1,0 +1,99 @@
+//! The session between a node's agent and its managers: heartbeats and status up, assignments down.
+//!
+//! The first message of an agent is [`ToManager::Hello`], the first answer [`ToAgent::Welcome`] and then a full
+//! [`Assignments`]. An agent that gets a difference which does not start at the version it has asks for a full one.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{NodeId, ServiceId, TaskId};
+use crate::model::object::{Slot, TaskState, TaskStatus};
+use crate::model::spec::Labels;
+use crate::model::spec::node::NodeDescription;
+use crate::model::spec::task::TaskSpec;
+
+/// What an agent says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToManager {
+    Hello {
+        node: NodeId,
+        description: NodeDescription,
+    },
+    Heartbeat,
+    /// The agent lacks the version that a difference started from.
+    AskFull,
+    Status(Vec<StatusUpdate>),
+    /// The daemon stops and comes back within `ms`; its containers go on.
+    BackSoon {
+        ms: u64,
+    },
+    /// The node leaves or shuts down; its containers end.
+    Goodbye,
+}
+
+/// What was last seen of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusUpdate {
+    pub task: TaskId,
+    pub status: TaskStatus,
+}
+
+/// What a manager says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToAgent {
+    /// The session stands; a heartbeat is due every `heartbeat_ms`, give or take a tenth.
+    Welcome {
+        heartbeat_ms: u64,
+    },
+    Assignments(Assignments),
+    /// The manager does not take the session, and why.
+    Refused {
+        reason: String,
+    },
+}
+
+/// What a node shall do, whole or as the difference between two versions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Assignments {
+    Full {
+        version: u64,
+        tasks: Vec<Assignment>,
+    },
+    Difference {
+        from: u64,
+        to: u64,
+        set: Vec<Assignment>,
+        desired: Vec<(TaskId, TaskState)>,
+        removed: Vec<TaskId>,
+    },
+}
+
+/// One task of a node, complete: the agent needs nothing else to run it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    pub task: TaskId,
+    pub service: ServiceId,
+    pub service_name: String,
+    pub service_labels: Labels,
+    pub slot: Slot,
+    pub desired_state: TaskState,
+    pub spec: Arc<TaskSpec>,
+    /// What the manager knows of the task; the agent goes on from here, never back.
+    pub state: TaskState,
+}
+
+impl Assignment {
+    /// Docker's name of the task: `web.3`, or `web.<node id>` for a global service.
+    pub fn task_name(&self) -> String {
+        match self.slot {
+            Slot::Number(number) => format!("{}.{number}", self.service_name),
+            Slot::Node(node) => format!("{}.{node}", self.service_name),
+        }
+    }
+
+    /// Docker's name of the task's container: the task's name and id.
+    pub fn container_name(&self) -> String {
+        format!("{}.{}", self.task_name(), self.task)
+    }
+}
