@@ -14,22 +14,24 @@
 //!    <- status back the same way, coalesced
 //! ```
 //!
-//! The modules below are in reading order, and lower never names higher: a module names only those above it.
+//! The modules below are in reading order, and lower never names higher: a module names only those
+//! above it.
 //!
 //! # Architecture invariants
 //!
 //! 1. `model` knows nothing but itself. Only `State::apply` changes cluster state.
-//! 2. Orchestrator, allocator and scheduler are pure: `(&View, &Dirty, now) -> Vec<Change>`. A pass over what is dirty
-//!    equals the pass over everything, and applying a pass and running it again gives nothing.
-//! 3. `Manager::step` and `Agent::step` are synchronous and take time and randomness as arguments; only their
-//!    `run.rs` is async.
+//! 2. Orchestrator, allocator and scheduler are pure: `(&View, &Dirty, now) -> Vec<Change>`. A pass
+//!    over what is dirty equals the pass over everything, and applying a pass and running it again
+//!    gives nothing.
+//! 3. `Manager::step` and `Agent::step` are synchronous and take time and randomness as arguments;
+//!    only their `run.rs` is async.
 //! 4. Only `host` reads a clock or entropy, sleeps or spawns.
-//! 5. `agent` and `manager` never name each other; they share `wire`. Only `runtime` names libcontainer. Only `raft`
-//!    names the raft crate. Only `cli/table.rs` prints tables.
+//! 5. `agent` and `manager` never name each other; they share `wire`. Only `runtime` names
+//!    libcontainer. Only `raft` names the raft crate. Only `cli/table.rs` prints tables.
 //! 6. A user's spec is stored as given and never modified.
 //! 7. Delays are times stored in objects, never timers in memory.
-//! 8. JSON types live in `api`, stored and sent types in `model` and `wire`. Every record and frame starts with a
-//!    format number; variants and fields are only appended.
+//! 8. JSON types live in `api`, stored and sent types in `model` and `wire`. Every record and frame
+//!    starts with a format number; variants and fields are only appended.
 //! 9. Everything has a limit: queues, frames, retries, batches, history.
 //! 10. BTreeMap in pure code; `future::or`, never `race`.
 //! 11. A small error enum per operation, with what was tried, on what, and the source.

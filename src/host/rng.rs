@@ -1,6 +1,8 @@
-//! Randomness as a value: seeded from the operating system in the daemon, and from a number in tests.
+//! Randomness as a value: seeded from the operating system in the daemon, and from a number in
+//! tests.
 
-/// A small deterministic generator (SplitMix64) for ids, jitter and election timeouts; never for keys.
+/// A small deterministic generator (SplitMix64) for ids, jitter and election timeouts; never for
+/// keys.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 

@@ -1,6 +1,7 @@
 //! Every way in which cluster state can change, and the batch of changes that is one log entry.
 //!
-//! Variants and fields are only appended, under a new cluster format; `tests/compat` keeps the bytes of each format.
+//! Variants and fields are only appended, under a new cluster format; `tests/compat` keeps the
+//! bytes of each format.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Identifiers: 128 random bits, written as 25 characters of base 36 as Docker's are.
 //!
-//! The text is zero-padded, so the order of the numbers is the order of the texts and a prefix is a range.
+//! The text is zero-padded, so the order of the numbers is the order of the texts and a prefix is a
+//! range.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -84,7 +85,8 @@ macro_rules! ids {
 
             fn from_str(text: &str) -> Result<Self, NotAnId> {
                 let bits = (text.len() == TEXT_LEN).then(|| prefix_bits(text)).flatten();
-                bits.map(|b| Self(*b.start())).ok_or_else(|| NotAnId(text.chars().take(64).collect()))
+                let shown = || NotAnId(text.chars().take(64).collect());
+                bits.map(|b| Self(*b.start())).ok_or_else(shown)
             }
         }
     )*};

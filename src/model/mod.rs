@@ -1,8 +1,8 @@
-//! The cluster as data: specs as users give them, objects as the cluster keeps them, and `State::apply`, the only
-//! code that changes cluster state.
+//! The cluster as data: specs as users give them, objects as the cluster keeps them, and
+//! `State::apply`, the only code that changes cluster state.
 //!
-//! Architecture invariant: this module names nothing but itself. It knows no clock, no wire, no disk and no JSON; the
-//! same changes in the same order give the same state on every machine.
+//! Architecture invariant: this module names nothing but itself. It knows no clock, no wire, no
+//! disk and no JSON; the same changes in the same order give the same state on every machine.
 
 pub mod apply;
 pub mod change;

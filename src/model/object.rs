@@ -16,8 +16,9 @@ use crate::model::time::Time;
 /// When an object came and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
-    /// The log index of the last change of the object's spec: Docker's `Version.Index`. Status and allocation do not
-    /// move it, so a user's read-modify-write does not fail because the system moved.
+    /// The log index of the last change of the object's spec: Docker's `Version.Index`. Status and
+    /// allocation do not move it, so a user's read-modify-write does not fail because the system
+    /// moved.
     pub version: u64,
     /// The log index of the last change of anything.
     pub changed: u64,
@@ -99,8 +100,8 @@ impl Service {
     }
 }
 
-/// One go at running one instance of a service. A task is assigned once and never moves, and its states only grow; a
-/// replacement is a new task in the same slot.
+/// One go at running one instance of a service. A task is assigned once and never moves, and its
+/// states only grow; a replacement is a new task in the same slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     pub id: TaskId,
@@ -225,7 +226,8 @@ pub struct ContainerStatus {
     pub log_tail: Vec<u8>,
 }
 
-/// The restarts that led to a task, carried from task to task of a slot, so that a new leader continues exactly.
+/// The restarts that led to a task, carried from task to task of a slot, so that a new leader
+/// continues exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartRecord {
     /// The task may start running only from this moment on.

@@ -1,7 +1,8 @@
 //! How log entries and objects are written: a format number, then postcard.
 //!
-//! A row of the checkpoint is one object; its key is one byte for the kind and the id, big-endian. Tasks are written
-//! without their spec, which is a row of its own, shared by all tasks of a version of a service.
+//! A row of the checkpoint is one object; its key is one byte for the kind and the id, big-endian.
+//! Tasks are written without their spec, which is a row of its own, shared by all tasks of a
+//! version of a service.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! The whole state of a swarm in memory: tables, indexes, and an overlay that can be undone.
 //!
-//! A pass decides on committed state plus what it is about to propose. [`State::begin`] starts such an overlay: what
-//! is applied after it is remembered and taken back by [`State::undo`], so the state is never cloned.
+//! A pass decides on committed state plus what it is about to propose. [`State::begin`] starts such
+//! an overlay: what is applied after it is remembered and taken back by [`State::undo`], so the
+//! state is never cloned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -186,7 +187,8 @@ impl State {
         self.index = index;
     }
 
-    /// Sets or clears one object: the only place where tables, indexes, overlay and touched ids move.
+    /// Sets or clears one object: the only place where tables, indexes, overlay and touched ids
+    /// move.
     pub(super) fn put(&mut self, id: ObjectId, object: Option<Object>) {
         self.touched.insert(id);
         let old = match (id, object) {

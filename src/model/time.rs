@@ -21,7 +21,8 @@ impl Time {
     }
 }
 
-/// Whole milliseconds of a duration that Docker gives in nanoseconds, rounded up; negative ones count as 0.
+/// Whole milliseconds of a duration that Docker gives in nanoseconds, rounded up; negative ones
+/// count as 0.
 pub fn ms_of_ns(duration_ns: i64) -> u64 {
     u64::try_from(duration_ns).unwrap_or(0).div_ceil(NS_PER_MS)
 }

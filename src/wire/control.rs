@@ -1,4 +1,5 @@
-//! What the API asks of the managers: one closed list. A request can be sent to another manager as it is.
+//! What the API asks of the managers: one closed list. A request can be sent to another manager as
+//! it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
 
-/// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or names.
+/// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or
+/// names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     Cluster,
@@ -168,7 +170,7 @@ pub enum Refusal {
         reference: String,
         matches: usize,
     },
-    #[error("rpc error: code = AlreadyExists desc = name conflicts with an existing object: {} {name} already exists", kind.name())]
+    #[error("name conflicts with an existing object: {} {name} already exists", kind.name())]
     NameTaken { kind: ObjectKind, name: String },
     /// The version is not the object's: somebody else changed it in between.
     #[error("update out of sequence: {} {id} is at version {current}, not {given}", kind.name())]
@@ -201,7 +203,8 @@ pub enum Refusal {
         known: String,
     },
     #[error(
-        "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."
+        "The swarm does not have a leader. It's possible that too few managers are online. \
+         Make sure more than half of the managers are online."
     )]
     NoLeader,
     #[error("the manager is busy with {queued} requests; try again")]

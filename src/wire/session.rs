@@ -1,7 +1,8 @@
 //! The session between a node's agent and its managers: heartbeats and status up, assignments down.
 //!
-//! The first message of an agent is [`ToManager::Hello`], the first answer [`ToAgent::Welcome`] and then a full
-//! [`Assignments`]. An agent that gets a difference which does not start at the version it has asks for a full one.
+//! The first message of an agent is [`ToManager::Hello`], the first answer [`ToAgent::Welcome`] and
+//! then a full [`Assignments`]. An agent that gets a difference which does not start at the version
+//! it has asks for a full one.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! What users ask for, stored as given: every field that a Docker client can send has its place here, so that a
-//! client that echoes a spec back loses nothing. Optional fields keep the difference between absent and zero.
+//! What users ask for, stored as given: every field that a Docker client can send has its place
+//! here, so that a client that echoes a spec back loses nothing. Optional fields keep the
+//! difference between absent and zero.
 //!
 //! Durations are nanoseconds (`_ns`), as Docker's are.
 

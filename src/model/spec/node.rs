@@ -31,7 +31,8 @@ pub enum Availability {
     Drain,
 }
 
-/// What a node reports of itself; not trusted for placement except through constraints that name it.
+/// What a node reports of itself; not trusted for placement except through constraints that name
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeDescription {
     pub hostname: String,
