@@ -1,1 +1,3 @@
+//! One host's process: opens what lies on disk, starts the parts and joins them.
 
+pub mod describe;
