@@ -160,6 +160,24 @@ macro_rules! accessors {
             self.$field = value;
         }
     };
+    (@bytes $field:ident: $value:ty = $get:ident, $set:ident, $mut:ident, $take:ident) => {
+        #[inline]
+        pub fn $get(&self) -> &[u8] {
+            &self.$field
+        }
+        #[inline]
+        pub fn $set(&mut self, value: $value) {
+            self.$field = value;
+        }
+        #[inline]
+        pub fn $mut(&mut self) -> &mut $value {
+            &mut self.$field
+        }
+        #[inline]
+        pub fn $take(&mut self) -> $value {
+            std::mem::take(&mut self.$field)
+        }
+    };
     (@reference $field:ident: $value:ty = $get:ident, $set:ident, $mut:ident, $take:ident) => {
         #[inline]
         pub fn $get(&self) -> &$value {
@@ -184,8 +202,8 @@ accessors!(Entry {
     copy entry_type: EntryType = get_entry_type, set_entry_type;
     copy term: u64 = get_term, set_term;
     copy index: u64 = get_index, set_index;
-    reference data: Bytes = get_data, set_data, mut_data, take_data;
-    reference context: Bytes = get_context, set_context, mut_context, take_context;
+    bytes data: Bytes = get_data, set_data, mut_data, take_data;
+    bytes context: Bytes = get_context, set_context, mut_context, take_context;
 });
 
 accessors!(SnapshotMetadata {
@@ -196,7 +214,7 @@ accessors!(SnapshotMetadata {
 });
 
 accessors!(Snapshot {
-    reference data: Bytes = get_data, set_data, mut_data, take_data;
+    bytes data: Bytes = get_data, set_data, mut_data, take_data;
     reference metadata: SnapshotMetadata = get_metadata, set_metadata, mut_metadata, take_metadata;
 });
 
@@ -214,7 +232,7 @@ accessors!(Message {
     copy request_snapshot: u64 = get_request_snapshot, set_request_snapshot;
     copy reject: bool = get_reject, set_reject;
     copy reject_hint: u64 = get_reject_hint, set_reject_hint;
-    reference context: Bytes = get_context, set_context, mut_context, take_context;
+    bytes context: Bytes = get_context, set_context, mut_context, take_context;
     copy deprecated_priority: u64 = get_deprecated_priority, set_deprecated_priority;
     copy priority: i64 = get_priority, set_priority;
 });
@@ -238,7 +256,7 @@ accessors!(ConfState {
 accessors!(ConfChange {
     copy change_type: ConfChangeType = get_change_type, set_change_type;
     copy node_id: u64 = get_node_id, set_node_id;
-    reference context: Bytes = get_context, set_context, mut_context, take_context;
+    bytes context: Bytes = get_context, set_context, mut_context, take_context;
 });
 
 accessors!(ConfChangeSingle {
@@ -250,7 +268,7 @@ accessors!(ConfChangeV2 {
     copy transition: ConfChangeTransition = get_transition, set_transition;
     reference changes: Vec<ConfChangeSingle> =
         get_changes, set_changes, mut_changes, take_changes;
-    reference context: Bytes = get_context, set_context, mut_context, take_context;
+    bytes context: Bytes = get_context, set_context, mut_context, take_context;
 });
 
 impl Snapshot {

@@ -1,0 +1,495 @@
+//! One member: drives the raft crate and hands its outcome to the caller as plain values.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use raft::{Config, RawNode, StateRole};
+use raft_proto::eraftpb::{
+    self, ConfChangeSingle, ConfChangeType, ConfChangeV2, EntryType, MessageType,
+};
+
+use crate::host::rng::Rng;
+use crate::raft::log::Log;
+use crate::raft::message::{Message, StepError};
+use crate::raft::record::{Anchor, ConfState, Entry, HardState, Position, Restored};
+
+/// The time between two ticks.
+pub const TICK_MS: u64 = 100;
+/// A leader is heard every 200 ms and missed after one to two seconds.
+const HEARTBEAT_TICKS: usize = 2;
+const ELECTION_TICKS_MIN: usize = 10;
+const ELECTION_TICKS_MAX: usize = 20;
+
+/// The most bytes in one proposal.
+pub const PROPOSAL_BYTES_MAX: usize = 2 << 20;
+/// The most bytes that are proposed and not yet committed.
+const UNCOMMITTED_BYTES_MAX: u64 = 16 << 20;
+/// A message or a round of applying ends with the entry that crosses this.
+const BATCH_BYTES_MAX: u64 = 1 << 20;
+const INFLIGHT_MESSAGES_MAX: usize = 16;
+
+/// What a member's disk holds cannot be: the state directory was damaged or mixed with another.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("the log on disk has entry {found} where {expected} belongs")]
+    Gap { expected: u64, found: u64 },
+    #[error("the log on disk ends at {last}, but {needed} was applied or committed")]
+    Short { last: u64, needed: u64 },
+    #[error("the log on disk begins after {before}, but only {applied} was applied")]
+    Late { before: u64, applied: u64 },
+    #[error("the members on disk are impossible")]
+    Members(#[source] raft::Error),
+}
+
+/// Why a proposal did not enter the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ProposeError {
+    #[error("this manager is not the leader")]
+    NotLeader { leader: Option<u64> },
+    #[error("the change has {bytes} bytes, at most {PROPOSAL_BYTES_MAX} are possible")]
+    TooLarge { bytes: usize },
+    #[error("too many changes wait for the other managers; try again")]
+    Busy,
+    #[error("the last manager cannot be removed")]
+    LastVoter,
+}
+
+/// A change of members. New ones are learners until they have the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MembersChange {
+    AddLearner(u64),
+    AddVoter(u64),
+    Remove(u64),
+}
+
+/// A member's part in its term.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    Follower,
+    Candidate,
+    Leader,
+}
+
+/// Who leads, as far as this member knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Leadership {
+    pub role: Role,
+    pub leader: Option<u64>,
+}
+
+/// One write to the journal: `entries` replace the log from the first of them on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Persist {
+    /// To be given to [`Node::persisted`] when the write, and all before it, is on the disk.
+    pub number: u64,
+    pub entries: Vec<Entry>,
+    pub hard_state: HardState,
+}
+
+/// What the caller has to do, in this order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ready {
+    /// Goes out at once; what may not go out before a write is held back by the node.
+    pub messages: Vec<Message>,
+    /// Applied to the state before the node is called again.
+    pub committed: Vec<Entry>,
+    /// Written and synced, in the order in which they came, while the node goes on. Several may be
+    /// under way, and be written together. None if nothing needs the disk.
+    pub persist: Option<Persist>,
+    /// Who leads, if it changed.
+    pub leadership: Option<Leadership>,
+}
+
+/// One member of a cluster of managers.
+pub struct Node {
+    raw: RawNode<Log>,
+    seed: u64,
+    /// Counts the election timeouts drawn, so that each is another.
+    draws: u64,
+    drawn_for: (u64, StateRole),
+    applied: Position,
+    /// The last write asked for and the last one finished.
+    issued: u64,
+    durable: u64,
+    durable_term: u64,
+    held: VecDeque<Held>,
+    outbox: Vec<Message>,
+}
+
+/// Messages that wait until the write `after` is on the disk.
+struct Held {
+    after: u64,
+    /// Raft's own number of the round that they are from.
+    number: u64,
+    term: u64,
+    messages: Vec<Message>,
+}
+
+impl Node {
+    /// A member that goes on from what the disk remembers. A member that is alone leads at once:
+    /// nobody else could.
+    pub fn new(id: u64, restored: Restored, seed: u64) -> Result<Self, RestoreError> {
+        check(&restored)?;
+        let applied = restored.anchor.applied;
+        let durable_term = restored.anchor.hard_state.term;
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let raw = RawNode::new(&config(id, applied.index), Log::new(restored), &logger)
+            .map_err(RestoreError::Members)?;
+        let mut node = Self {
+            drawn_for: (raw.raft.term, raw.raft.state),
+            raw,
+            seed,
+            draws: 0,
+            applied,
+            issued: 0,
+            durable: 0,
+            durable_term,
+            held: VecDeque::new(),
+            outbox: Vec::new(),
+        };
+        node.draw_election_timeout(false);
+        if node.is_alone() {
+            node.campaign();
+        }
+        Ok(node)
+    }
+
+    /// Counts [`TICK_MS`] milliseconds. A member whose disk stalls starts no election: it could not
+    /// keep its own vote.
+    pub fn tick(&mut self) {
+        if self.stalls() && self.raw.raft.state != StateRole::Leader {
+            return;
+        }
+        self.raw.tick();
+        let elected = self.raw.raft.election_elapsed == 0;
+        self.draw_election_timeout(elected);
+    }
+
+    /// Takes in a message from another member, whose identity the caller has checked.
+    pub fn step(&mut self, message: Message) -> Result<(), StepError> {
+        let log = &self.raw.raft.raft_log;
+        let committed_term = |index| {
+            let is_committed = index <= log.committed;
+            log.term(index)
+                .ok()
+                .filter(|term| is_committed && *term > 0)
+        };
+        message.check(self.raw.raft.id, log.last_index(), committed_term)?;
+        if message.0.msg_type == MessageType::MsgTimeoutNow && self.stalls() {
+            return Ok(());
+        }
+        // What raft drops here is no fault: a stranger's answer, or a message that came too late.
+        let _ = self.raw.step(message.0);
+        self.draw_election_timeout(false);
+        Ok(())
+    }
+
+    /// Appends an entry to the log if this member leads. It counts once it comes back committed,
+    /// at the position that is returned; anything else at its index means that it was lost.
+    pub fn propose(&mut self, data: Vec<u8>) -> Result<Position, ProposeError> {
+        let bytes = data.len();
+        if bytes > PROPOSAL_BYTES_MAX {
+            return Err(ProposeError::TooLarge { bytes });
+        }
+        self.check_leads()?;
+        let proposed = self.raw.propose(Vec::new(), data);
+        self.proposed(proposed)
+    }
+
+    /// Proposes a change of members; one at a time.
+    pub fn propose_members(&mut self, change: MembersChange) -> Result<Position, ProposeError> {
+        self.check_leads()?;
+        let (change_type, node_id) = match change {
+            MembersChange::AddLearner(id) => (ConfChangeType::AddLearnerNode, id),
+            MembersChange::AddVoter(id) => (ConfChangeType::AddNode, id),
+            MembersChange::Remove(id) => (ConfChangeType::RemoveNode, id),
+        };
+        if self.raw.raft.has_pending_conf() {
+            return Err(ProposeError::Busy);
+        }
+        if change_type != ConfChangeType::AddNode && self.conf_state().voters == [node_id] {
+            return Err(ProposeError::LastVoter);
+        }
+        let change = ConfChangeV2 {
+            changes: vec![ConfChangeSingle {
+                change_type,
+                node_id,
+            }],
+            ..ConfChangeV2::default()
+        };
+        let proposed = self.raw.propose_conf_change(Vec::new(), change);
+        self.proposed(proposed)
+    }
+
+    /// Starts an election now.
+    pub fn campaign(&mut self) {
+        if !self.stalls() {
+            // An error means that this member may not vote, and then there is no election.
+            let _ = self.raw.campaign();
+            self.draw_election_timeout(true);
+        }
+    }
+
+    /// Says that the write of this number, and all before it, is on the disk.
+    pub fn persisted(&mut self, number: u64) {
+        self.durable = self.durable.max(number);
+        let mut persisted = 0;
+        while self
+            .held
+            .front()
+            .is_some_and(|held| held.after <= self.durable)
+        {
+            let Some(held) = self.held.pop_front() else {
+                break;
+            };
+            persisted = held.number;
+            self.durable_term = held.term;
+            self.outbox.extend(held.messages);
+        }
+        if persisted > 0 {
+            self.raw.on_persist_ready(persisted);
+            self.draw_election_timeout(false);
+        }
+    }
+
+    /// What is to be done now, if anything. To be called after each other call until it is `None`.
+    pub fn ready(&mut self) -> Option<Ready> {
+        if !self.raw.has_ready() && self.outbox.is_empty() {
+            return None;
+        }
+        let mut messages = std::mem::take(&mut self.outbox);
+        if !self.raw.has_ready() {
+            return Some(Ready {
+                messages,
+                ..Ready::default()
+            });
+        }
+        let mut ready = self.raw.ready();
+        let number = ready.number();
+        messages.extend(ready.take_messages().into_iter().map(Message));
+        let leadership = ready.ss().map(|_| self.leadership());
+        let committed = ready.take_committed_entries();
+        let persist = ready.must_sync().then(|| Persist {
+            number,
+            entries: ready.entries().iter().cloned().map(Entry::from).collect(),
+            hard_state: self.raw.raft.hard_state().into(),
+        });
+        if persist.is_some() {
+            self.issued = number;
+        }
+        let after_persist = ready.take_persisted_messages();
+        self.raw.mut_store().append(ready.entries());
+        self.raw.advance_append_async(ready);
+        messages.extend(self.hold(number, after_persist));
+        self.apply(&committed);
+        Some(Ready {
+            messages,
+            committed: committed.into_iter().map(Entry::from).collect(),
+            persist,
+            leadership,
+        })
+    }
+
+    /// What stands in for the log up to the last entry that [`Node::ready`] handed out: to be
+    /// stored with the state that has it applied.
+    pub fn anchor(&self) -> Anchor {
+        let raft = &self.raw.raft;
+        Anchor {
+            applied: self.applied,
+            // A larger commit index could be ahead of the journal after a crash.
+            hard_state: HardState {
+                term: raft.term,
+                vote: raft.vote,
+                commit: self.applied.index,
+            },
+            conf_state: self.conf_state(),
+        }
+    }
+
+    /// Forgets the log up to `applied`, which the disk has in its checkpoint, but for the tail that
+    /// keeps followers from needing the whole state.
+    pub fn compact(&mut self, applied: u64) {
+        self.raw
+            .mut_store()
+            .compact(applied.min(self.applied.index));
+    }
+
+    /// Who leads.
+    pub fn leadership(&self) -> Leadership {
+        let state = self.raw.raft.soft_state();
+        let role = match state.raft_state {
+            StateRole::Follower => Role::Follower,
+            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+            StateRole::Leader => Role::Leader,
+        };
+        let leader = Some(state.leader_id).filter(|id| *id != raft::INVALID_ID);
+        Leadership { role, leader }
+    }
+
+    /// Whether this member leads and has applied all that earlier leaders committed: an entry of
+    /// its own term came back.
+    pub fn leads(&self) -> bool {
+        self.raw.raft.state == StateRole::Leader && self.applied.term == self.raw.raft.term
+    }
+
+    /// Whether this is the only member: it then needs no ticks.
+    pub fn is_alone(&self) -> bool {
+        let conf_state = self.conf_state();
+        let others = [&conf_state.learners, &conf_state.voters_outgoing];
+        conf_state.voters == [self.raw.raft.id] && others.iter().all(|ids| ids.is_empty())
+    }
+
+    /// Who the members are.
+    pub fn conf_state(&self) -> ConfState {
+        self.raw.raft.prs().conf().to_conf_state().into()
+    }
+
+    /// The current term.
+    pub fn term(&self) -> u64 {
+        self.raw.raft.term
+    }
+
+    fn check_leads(&self) -> Result<(), ProposeError> {
+        let Leadership { role, leader } = self.leadership();
+        match role {
+            Role::Leader => Ok(()),
+            Role::Follower | Role::Candidate => Err(ProposeError::NotLeader { leader }),
+        }
+    }
+
+    fn proposed(&self, proposed: raft::Result<()>) -> Result<Position, ProposeError> {
+        let index = self.raw.raft.raft_log.last_index();
+        let term = self.raw.raft.term;
+        proposed
+            .map(|()| Position { index, term })
+            .map_err(|_| ProposeError::Busy)
+    }
+
+    /// Whether a write is under way.
+    fn stalls(&self) -> bool {
+        self.durable < self.issued
+    }
+
+    /// Holds messages back until the writes so far are on the disk, and returns those that may go
+    /// at once: all if no write is under way, else only the sign of life for a leader whose term
+    /// is on the disk already.
+    fn hold(&mut self, number: u64, messages: Vec<eraftpb::Message>) -> Vec<Message> {
+        let durable_term = self.durable_term;
+        let (now, later) = messages.into_iter().map(Message).partition(|message| {
+            let alive = message.0.msg_type == MessageType::MsgHeartbeatResponse;
+            alive && message.0.term <= durable_term
+        });
+        self.held.push_back(Held {
+            after: self.issued,
+            number,
+            term: self.raw.raft.term,
+            messages: later,
+        });
+        if !self.stalls() {
+            self.persisted(self.issued);
+        }
+        now
+    }
+
+    /// Takes in changes of members among the committed entries. The caller applies the rest.
+    fn apply(&mut self, committed: &[eraftpb::Entry]) {
+        let Some(last) = committed.last() else { return };
+        for entry in committed {
+            if entry.entry_type != EntryType::EntryNormal {
+                // Every member fails alike on an entry that it cannot take, and goes on without.
+                if let Some(change) = members_change(&entry.data) {
+                    let _ = self.raw.apply_conf_change(&change);
+                }
+            }
+        }
+        self.applied = Position {
+            index: last.index,
+            term: last.term,
+        };
+        self.raw.advance_apply_to(last.index);
+        self.draw_election_timeout(false);
+    }
+
+    /// Raft draws its election timeouts from the thread's generator; this replaces each by one that
+    /// follows from the seed.
+    fn draw_election_timeout(&mut self, elected: bool) {
+        let state = (self.raw.raft.term, self.raw.raft.state);
+        if elected || self.drawn_for != state {
+            self.draws += 1;
+            self.drawn_for = state;
+        }
+        let (id, term) = (self.raw.raft.id, self.raw.raft.term);
+        let parts = [self.seed, id, term, self.draws].into_iter();
+        let seed = parts.fold(0, |seed, part| Rng::from_seed(seed ^ part).next_u64());
+        let spread = (ELECTION_TICKS_MAX - ELECTION_TICKS_MIN) as u64;
+        let extra = usize::try_from(Rng::from_seed(seed).below(spread)).unwrap_or(0);
+        let timeout = ELECTION_TICKS_MIN + extra;
+        self.raw.raft.set_randomized_election_timeout(timeout);
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.raw.raft.id)
+            .field("term", &self.raw.raft.term)
+            .field("leadership", &self.leadership())
+            .field("applied", &self.applied)
+            .finish_non_exhaustive()
+    }
+}
+
+fn config(id: u64, applied: u64) -> Config {
+    Config {
+        id,
+        applied,
+        election_tick: ELECTION_TICKS_MIN,
+        max_election_tick: ELECTION_TICKS_MAX,
+        heartbeat_tick: HEARTBEAT_TICKS,
+        max_size_per_msg: BATCH_BYTES_MAX,
+        max_committed_size_per_ready: BATCH_BYTES_MAX,
+        max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+        max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
+        check_quorum: true,
+        pre_vote: true,
+        ..Config::default()
+    }
+}
+
+/// Checks what raft would answer with a panic.
+fn check(restored: &Restored) -> Result<(), RestoreError> {
+    let Restored {
+        anchor,
+        before,
+        entries,
+    } = restored;
+    let mut last = before.index;
+    for entry in entries {
+        if entry.index != last + 1 {
+            let (expected, found) = (last + 1, entry.index);
+            return Err(RestoreError::Gap { expected, found });
+        }
+        last = entry.index;
+    }
+    let applied = anchor.applied.index;
+    if before.index > applied {
+        let before = before.index;
+        return Err(RestoreError::Late { before, applied });
+    }
+    let needed = anchor.hard_state.commit.max(applied);
+    if needed > last {
+        return Err(RestoreError::Short { last, needed });
+    }
+    Ok(())
+}
+
+/// The change of members in an entry; no bytes at all leave a joint configuration.
+fn members_change(data: &[u8]) -> Option<ConfChangeV2> {
+    if data.is_empty() {
+        return Some(ConfChangeV2::default());
+    }
+    postcard::from_bytes(data).ok()
+}
+
+#[cfg(test)]
+mod tests;

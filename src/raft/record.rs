@@ -1,0 +1,167 @@
+//! What consensus leaves on the disk, and starts from again.
+
+use bytes::Bytes;
+use raft_proto::eraftpb;
+use serde::{Deserialize, Serialize};
+
+/// A place in the log. The same place with the same term has the same log before it everywhere.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    pub index: u64,
+    pub term: u64,
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub index: u64,
+    pub term: u64,
+    pub kind: EntryKind,
+    /// Empty in the entry with which a leader opens its term. Clones share the bytes.
+    pub data: Bytes,
+}
+
+/// Whether an entry is for the state machine or for consensus itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum EntryKind {
+    /// Bytes that were proposed.
+    Normal,
+    /// A change of members; the node has taken it in, the state machine only counts it.
+    Members,
+}
+
+/// What a member must remember before it answers anyone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct HardState {
+    pub term: u64,
+    /// The member that got this one's vote in the term, or 0.
+    pub vote: u64,
+    pub commit: u64,
+}
+
+/// Who the members are, by raft id.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConfState {
+    pub voters: Vec<u64>,
+    pub learners: Vec<u64>,
+    /// The voters that are being replaced, while a change of several members is under way.
+    pub voters_outgoing: Vec<u64>,
+    pub learners_next: Vec<u64>,
+    pub auto_leave: bool,
+}
+
+/// What stands in for the log up to `applied`, beside the state that has it applied.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Anchor {
+    pub applied: Position,
+    /// Its commit index is never below `applied`.
+    pub hard_state: HardState,
+    pub conf_state: ConfState,
+}
+
+impl Anchor {
+    /// The anchor of a new cluster. Its log begins behind a first entry that nobody has, so that a
+    /// member that joins later is sent the state, and with it who the members are.
+    pub fn bootstrap(voters: Vec<u64>) -> Self {
+        Self {
+            applied: Position { index: 1, term: 1 },
+            hard_state: HardState {
+                term: 1,
+                vote: 0,
+                commit: 1,
+            },
+            conf_state: ConfState {
+                voters,
+                ..ConfState::default()
+            },
+        }
+    }
+}
+
+/// What the disk remembers of consensus.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Restored {
+    pub anchor: Anchor,
+    /// The entry before the first of `entries`; not after `anchor.applied`.
+    pub before: Position,
+    /// The log as far as it was written, without a gap.
+    pub entries: Vec<Entry>,
+}
+
+impl From<eraftpb::Entry> for Entry {
+    fn from(entry: eraftpb::Entry) -> Self {
+        let kind = match entry.entry_type {
+            eraftpb::EntryType::EntryNormal => EntryKind::Normal,
+            // Only the second encoding is ever proposed; see `Node::propose_members`.
+            eraftpb::EntryType::EntryConfChange | eraftpb::EntryType::EntryConfChangeV2 => {
+                EntryKind::Members
+            }
+        };
+        Self {
+            index: entry.index,
+            term: entry.term,
+            kind,
+            data: entry.data,
+        }
+    }
+}
+
+impl From<Entry> for eraftpb::Entry {
+    fn from(entry: Entry) -> Self {
+        let entry_type = match entry.kind {
+            EntryKind::Normal => eraftpb::EntryType::EntryNormal,
+            EntryKind::Members => eraftpb::EntryType::EntryConfChangeV2,
+        };
+        Self {
+            entry_type,
+            term: entry.term,
+            index: entry.index,
+            data: entry.data,
+            context: Bytes::new(),
+        }
+    }
+}
+
+impl From<eraftpb::HardState> for HardState {
+    fn from(state: eraftpb::HardState) -> Self {
+        Self {
+            term: state.term,
+            vote: state.vote,
+            commit: state.commit,
+        }
+    }
+}
+
+impl From<HardState> for eraftpb::HardState {
+    fn from(state: HardState) -> Self {
+        Self {
+            term: state.term,
+            vote: state.vote,
+            commit: state.commit,
+        }
+    }
+}
+
+impl From<eraftpb::ConfState> for ConfState {
+    fn from(state: eraftpb::ConfState) -> Self {
+        Self {
+            voters: state.voters,
+            learners: state.learners,
+            voters_outgoing: state.voters_outgoing,
+            learners_next: state.learners_next,
+            auto_leave: state.auto_leave,
+        }
+    }
+}
+
+impl From<ConfState> for eraftpb::ConfState {
+    fn from(state: ConfState) -> Self {
+        Self {
+            voters: state.voters,
+            learners: state.learners,
+            voters_outgoing: state.voters_outgoing,
+            learners_next: state.learners_next,
+            auto_leave: state.auto_leave,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A manager's store: the journal in front of the checkpoint.
+
+use std::sync::Arc;
+
+use crate::raft::record::{Anchor, Entry, HardState, Restored};
+use crate::store::checkpoint::{self, Checkpoint};
+use crate::store::disk::Disk;
+use crate::store::error::{Damage, StoreError};
+use crate::store::journal::{Journal, Recovered};
+
+/// The format of the anchor in the checkpoint.
+const FORMAT: u16 = 1;
+
+/// The log and the state of one manager.
+#[derive(Debug)]
+pub struct ManagerStore {
+    place: String,
+    journal: Journal,
+    checkpoint: Checkpoint,
+    /// Set by a failure that is not passing; nothing is written after it.
+    failed: bool,
+}
+
+/// What a store remembers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Opened {
+    pub log: Restored,
+    /// The state as of `log.anchor.applied`, by key.
+    pub rows: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Opened {
+    /// Whether nothing was ever stored: this manager is in no cluster.
+    pub fn is_new(&self) -> bool {
+        self.log == Restored::default() && self.rows.is_empty()
+    }
+}
+
+impl ManagerStore {
+    /// Opens the store on a disk, or makes an empty one, and reads it.
+    pub fn open(disk: Arc<dyn Disk>) -> Result<(Self, Opened), StoreError> {
+        let place = disk.describe("");
+        let names = disk.list();
+        let names = names.map_err(|source| StoreError::io("list", place.clone(), source))?;
+        let mut checkpoint = Checkpoint::open(Arc::clone(&disk))?;
+        let contents = checkpoint.load()?;
+        let anchor = decode(&contents.meta, || disk.describe(checkpoint::FILE))?;
+        if !Journal::exists(&names) {
+            // An anchor is written only when there is a journal.
+            if anchor != Anchor::default() {
+                let file = disk.describe("journal-0");
+                return Err(StoreError::Missing { file });
+            }
+            Journal::create(&disk)?;
+        }
+        let (mut journal, recovered) = Journal::open(&disk)?;
+        let log = merge(anchor, recovered).map_err(|what| StoreError::Damaged {
+            file: place.clone(),
+            what,
+        })?;
+        journal.cut(log.anchor.applied);
+        let rows = contents.rows;
+        let failed = false;
+        let store = Self {
+            place,
+            journal,
+            checkpoint,
+            failed,
+        };
+        Ok((store, Opened { log, rows }))
+    }
+
+    /// Puts one write of consensus on the disk: `entries` replace the log from the first of them
+    /// on. It is there for good when this returns.
+    pub fn append(&mut self, entries: &[Entry], hard_state: HardState) -> Result<(), StoreError> {
+        self.check()?;
+        let appended = self.journal.append(entries, hard_state);
+        self.note(appended)
+    }
+
+    /// Puts the rows that changed since the last checkpoint on the disk (`None` removes one), with
+    /// the anchor that they are the state at, all or nothing; the journal may then forget the log
+    /// up to it. All of the log up to there must have been appended before.
+    pub fn checkpoint(
+        &mut self,
+        anchor: &Anchor,
+        rows: &[(Vec<u8>, Option<Vec<u8>>)],
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        let committed = self.checkpoint.commit(&encode(anchor), rows);
+        self.note(committed)?;
+        self.journal.cut(anchor.applied);
+        Ok(())
+    }
+
+    /// Whether a checkpoint should be made soon, because the journal fills up.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.journal.is_checkpoint_due()
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.failed {
+            let place = self.place.clone();
+            return Err(StoreError::Failed { place });
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        self.failed |= result.as_ref().is_err_and(|error| !error.is_passing());
+        result
+    }
+}
+
+fn encode(anchor: &Anchor) -> Vec<u8> {
+    postcard::to_extend(anchor, FORMAT.to_le_bytes().to_vec()).expect("plain numbers always encode")
+}
+
+fn decode(meta: &[u8], file: impl Fn() -> String) -> Result<Anchor, StoreError> {
+    if meta.is_empty() {
+        return Ok(Anchor::default());
+    }
+    let damaged = || StoreError::Damaged {
+        file: file(),
+        what: Damage::Anchor,
+    };
+    let (format, anchor) = meta.split_first_chunk().ok_or_else(damaged)?;
+    match u16::from_le_bytes(*format) {
+        FORMAT => postcard::from_bytes(anchor).map_err(|_| damaged()),
+        found => Err(StoreError::Format {
+            file: file(),
+            found: found.into(),
+            known: FORMAT.into(),
+        }),
+    }
+}
+
+/// Puts the checkpoint and the log together.
+fn merge(mut anchor: Anchor, recovered: Recovered) -> Result<Restored, Damage> {
+    let Recovered {
+        hard_state,
+        mut before,
+        entries,
+    } = recovered;
+    let applied = anchor.applied;
+    let last = entries.last().map_or(before.index, |entry| entry.index);
+    if last < applied.index {
+        // Only a first checkpoint comes before any log.
+        if last > 0 {
+            let applied = applied.index;
+            return Err(Damage::Short { last, applied });
+        }
+        before = applied;
+    }
+    // The checkpoint may have seen a later term than the last record; a vote is for its term.
+    if hard_state.term >= anchor.hard_state.term {
+        let commit = hard_state.commit.max(anchor.hard_state.commit);
+        anchor.hard_state = HardState {
+            commit,
+            ..hard_state
+        };
+    }
+    Ok(Restored {
+        anchor,
+        before,
+        entries,
+    })
+}
+
+#[cfg(test)]
+mod tests;
