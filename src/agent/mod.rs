@@ -1,1 +1,352 @@
+//! The agent: runs what the managers assign to its node, and tells them how it goes.
+//!
+//! `Agent::step` is pure: an event in, effects out. It keeps a session (hello, heartbeats,
+//! assignments down, statuses up) and one small state machine per task. Without a session the
+//! containers go on, and statuses wait for the next one.
 
+pub mod task;
+pub mod containers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::agent::containers::{Attempt, ContainerId, Found, Record};
+use crate::agent::task::{Moves, News, Task};
+use crate::host::rng::Rng;
+use crate::model::id::{NodeId, TaskId};
+use crate::model::object::TaskState;
+use crate::model::spec::node::NodeDescription;
+use crate::model::time::Time;
+use crate::wire::session::{Assignment, Assignments, ToAgent, ToManager};
+
+/// Containers of ended tasks that are kept for their logs; the oldest go first.
+pub const DEAD_CONTAINERS_MAX: usize = 200;
+
+/// How long the managers wait for a daemon that said it comes back.
+pub const BACK_SOON_MS: u64 = 60_000;
+
+/// The heartbeat periods that an agent lets itself be given.
+const HEARTBEAT_MS_MIN: u64 = 100;
+const HEARTBEAT_MS_MAX: u64 = 600_000;
+
+/// Statuses that go in one message.
+const STATUSES_PER_MESSAGE: usize = 500;
+
+/// The agent of one node.
+#[derive(Debug)]
+pub struct Agent {
+    node: NodeId,
+    description: NodeDescription,
+    session: Option<Session>,
+    tasks: BTreeMap<TaskId, Task>,
+    leaving: bool,
+}
+
+/// A connection to a manager.
+#[derive(Debug, Default)]
+struct Session {
+    heartbeat: Option<Heartbeat>,
+    /// The version of the assignments; statuses wait until there is one.
+    version: Option<u64>,
+    asked_full: bool,
+}
+
+#[derive(Debug)]
+struct Heartbeat {
+    period_ms: u64,
+    next: Time,
+}
+
+/// What has changed between two versions of the assignments.
+struct Difference {
+    set: Vec<Assignment>,
+    desired: Vec<(TaskId, TaskState)>,
+    removed: Vec<TaskId>,
+}
+
+/// What happens to an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// What an earlier daemon of this node left running or ended; comes first, if at all.
+    Adopted(Vec<Found>),
+    Connected,
+    Message(ToAgent),
+    Disconnected,
+    Container {
+        attempt: Attempt,
+        news: News,
+    },
+    Tick,
+    Farewell(Farewell),
+}
+
+/// Why an agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// The daemon stops and comes back; the containers go on.
+    BackSoon,
+    /// The node leaves, or is switched off; the containers end.
+    Leave,
+}
+
+/// What an agent wants done. For one attempt at most one effect is under way, but for `Stop` and
+/// `Kill`; whoever starts a container watches it until it has exited.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Send(ToManager),
+    /// Ends the session.
+    HangUp,
+    Prepare(Record),
+    Start(Attempt),
+    Stop(Attempt),
+    Kill(Attempt),
+    Remove(Attempt),
+    /// The agent has nothing more to do.
+    Done,
+}
+
+impl Agent {
+    pub fn new(node: NodeId, description: NodeDescription) -> Self {
+        Self {
+            node,
+            description,
+            session: None,
+            tasks: BTreeMap::new(),
+            leaving: false,
+        }
+    }
+
+    /// Takes in one event.
+    pub fn step(&mut self, now: Time, rng: &mut Rng, event: Event) -> Vec<Effect> {
+        let mut moves = Moves::default();
+        match event {
+            Event::Adopted(found) => self.adopt(found, &mut moves),
+            Event::Connected => self.connected(&mut moves),
+            Event::Message(message) => self.listen(now, rng, message, &mut moves),
+            Event::Disconnected => self.session = None,
+            Event::Container { attempt, news } => self.news(now, attempt, news, &mut moves),
+            Event::Tick => {}
+            Event::Farewell(Farewell::BackSoon) => self.pause(&mut moves),
+            Event::Farewell(Farewell::Leave) => self.leave(now, &mut moves),
+        }
+        self.beat(now, rng, &mut moves);
+        for task in self.tasks.values_mut() {
+            task.tick(now, &mut moves);
+        }
+        self.discard_old(&mut moves);
+        self.tasks.retain(|_, task| !task.is_over());
+        self.effects(moves)
+    }
+
+    /// When the agent must be woken though nothing happens.
+    pub fn due(&self) -> Option<Time> {
+        let heartbeat = self.session.as_ref().and_then(|s| s.heartbeat.as_ref());
+        let tasks = self.tasks.values().filter_map(Task::due);
+        tasks.chain(heartbeat.map(|h| h.next)).min()
+    }
+
+    fn adopt(&mut self, found: Vec<Found>, moves: &mut Moves) {
+        for found in found {
+            let task = Task::adopted(found);
+            let known = self.tasks.get(&task.attempt().task);
+            if known.is_some_and(|known| known.rank() >= task.rank()) {
+                moves.effects.push(Effect::Remove(task.attempt()));
+                continue;
+            }
+            if let Some(loser) = self.tasks.insert(task.attempt().task, task) {
+                moves.effects.push(Effect::Remove(loser.attempt()));
+            }
+        }
+    }
+
+    fn connected(&mut self, moves: &mut Moves) {
+        self.session = Some(Session::default());
+        let description = self.description.clone();
+        let hello = ToManager::Hello {
+            node: self.node,
+            description,
+        };
+        moves.effects.push(Effect::Send(hello));
+    }
+
+    fn listen(&mut self, now: Time, rng: &mut Rng, message: ToAgent, moves: &mut Moves) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        match message {
+            ToAgent::Welcome { heartbeat_ms } => {
+                let period_ms = heartbeat_ms.clamp(HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX);
+                let next = now.plus_ms(jittered(period_ms, rng));
+                session.heartbeat = Some(Heartbeat { period_ms, next });
+            }
+            ToAgent::Refused { reason } => {
+                tracing::warn!("the manager refused this node: {reason}");
+                self.session = None;
+                moves.effects.push(Effect::HangUp);
+            }
+            ToAgent::Assignments(_) if self.leaving => {}
+            ToAgent::Assignments(Assignments::Full { version, tasks }) => {
+                self.session = Some(Session {
+                    version: Some(version),
+                    asked_full: false,
+                    heartbeat: session.heartbeat.take(),
+                });
+                self.replace(now, rng, tasks, moves);
+            }
+            ToAgent::Assignments(Assignments::Difference {
+                from,
+                to,
+                set,
+                desired,
+                removed,
+            }) => {
+                if session.version == Some(from) {
+                    session.version = Some(to);
+                    let difference = Difference {
+                        set,
+                        desired,
+                        removed,
+                    };
+                    return self.change(now, rng, difference, moves);
+                }
+                if !std::mem::replace(&mut session.asked_full, true) {
+                    moves.effects.push(Effect::Send(ToManager::AskFull));
+                }
+            }
+        }
+    }
+
+    fn change(&mut self, now: Time, rng: &mut Rng, difference: Difference, moves: &mut Moves) {
+        for assignment in difference.set {
+            self.assign(now, rng, assignment, moves);
+        }
+        for (id, state) in difference.desired {
+            if let Some(task) = self.tasks.get_mut(&id) {
+                task.desire(state, now, moves);
+            }
+        }
+        for id in difference.removed {
+            if let Some(task) = self.tasks.get_mut(&id) {
+                task.forget(now, moves);
+            }
+        }
+    }
+
+    /// Takes in all that this node shall run; what is not among it ends.
+    fn replace(&mut self, now: Time, rng: &mut Rng, tasks: Vec<Assignment>, moves: &mut Moves) {
+        let named: BTreeSet<_> = tasks.iter().map(|assignment| assignment.task).collect();
+        let unnamed = self.tasks.iter_mut().filter(|(id, _)| !named.contains(id));
+        unnamed.for_each(|(_, task)| task.forget(now, moves));
+        for assignment in tasks {
+            if let Some(task) = self.tasks.get(&assignment.task) {
+                task.resend(assignment.state, moves);
+            }
+            self.assign(now, rng, assignment, moves);
+        }
+    }
+
+    fn assign(&mut self, now: Time, rng: &mut Rng, assignment: Assignment, moves: &mut Moves) {
+        if let Some(task) = self.tasks.get_mut(&assignment.task) {
+            return task.assign(&assignment, now, moves);
+        }
+        let (id, desired) = (assignment.task, assignment.desired_state);
+        let attempt = Attempt {
+            task: id,
+            number: 1,
+            container: ContainerId::draw(rng),
+        };
+        let mut task = Task::assigned(assignment, attempt);
+        task.desire(desired, now, moves);
+        self.tasks.insert(id, task);
+    }
+
+    fn news(&mut self, now: Time, attempt: Attempt, news: News, moves: &mut Moves) {
+        let task = self.tasks.get_mut(&attempt.task);
+        if let Some(task) = task.filter(|task| task.attempt() == attempt) {
+            task.hear(news, now, moves);
+        }
+    }
+
+    fn pause(&mut self, moves: &mut Moves) {
+        moves
+            .effects
+            .push(Effect::Send(ToManager::BackSoon { ms: BACK_SOON_MS }));
+        moves.effects.push(Effect::Done);
+    }
+
+    fn leave(&mut self, now: Time, moves: &mut Moves) {
+        self.leaving = true;
+        // Said first, so that nothing is put here in place of what now ends.
+        moves.effects.push(Effect::Send(ToManager::Goodbye));
+        self.tasks
+            .values_mut()
+            .for_each(|task| task.forget(now, moves));
+    }
+
+    fn beat(&mut self, now: Time, rng: &mut Rng, moves: &mut Moves) {
+        let session = self.session.as_mut();
+        let Some(heartbeat) = session.and_then(|s| s.heartbeat.as_mut()) else {
+            return;
+        };
+        if heartbeat.next <= now {
+            heartbeat.next = now.plus_ms(jittered(heartbeat.period_ms, rng));
+            moves.effects.push(Effect::Send(ToManager::Heartbeat));
+        }
+        // A clock that was set back must not hold heartbeats up.
+        heartbeat.next = heartbeat
+            .next
+            .min(now.plus_ms(longest(heartbeat.period_ms)));
+    }
+
+    fn discard_old(&mut self, moves: &mut Moves) {
+        let dead = self.tasks.values().filter(|task| task.is_dead()).count();
+        let surplus = dead.saturating_sub(DEAD_CONTAINERS_MAX);
+        if surplus == 0 {
+            return;
+        }
+        let mut dead: Vec<_> = self
+            .tasks
+            .values_mut()
+            .filter(|task| task.is_dead())
+            .collect();
+        dead.sort_by_key(|task| task.status().at);
+        dead.into_iter()
+            .take(surplus)
+            .for_each(|task| task.discard(moves));
+    }
+
+    fn effects(&self, moves: Moves) -> Vec<Effect> {
+        let Moves {
+            mut effects,
+            statuses,
+        } = moves;
+        if self.session.is_none() {
+            effects.retain(|effect| !matches!(effect, Effect::Send(_)));
+        }
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.version.is_some())
+        {
+            let messages = statuses.chunks(STATUSES_PER_MESSAGE);
+            effects.extend(messages.map(|some| Effect::Send(ToManager::Status(some.to_vec()))));
+        }
+        if self.leaving && self.tasks.is_empty() {
+            effects.push(Effect::Done);
+        }
+        effects
+    }
+}
+
+/// The period, give or take a tenth.
+fn jittered(period_ms: u64, rng: &mut Rng) -> u64 {
+    let tenth = period_ms / 10;
+    period_ms - tenth + rng.below(2 * tenth + 1)
+}
+
+/// The longest that [`jittered`] gives.
+fn longest(period_ms: u64) -> u64 {
+    period_ms + period_ms / 10
+}

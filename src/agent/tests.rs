@@ -1,0 +1,286 @@
+//! What an agent does, in words. Each clause of a story is an event, and each clause of what is
+//! expected is what the agent does about it: the states that it reports, and with a `+` what it
+//! wants done with the container. Whatever is not said of another task is said of `web.1`.
+
+mod random;
+mod stories;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::agent::containers::{Condition, Exit};
+use crate::model::id::ServiceId;
+use crate::model::object::{Slot, TaskStatus};
+use crate::model::spec::Labels;
+use crate::model::spec::task::TaskSpec;
+
+/// So long that no story about tasks sees a heartbeat.
+const SELDOM_MS: u64 = HEARTBEAT_MS_MAX;
+
+/// An assignment of `web.N`, whose id is N.
+pub fn assignment(name: &str, desired: &str) -> Assignment {
+    let number: u64 = name.strip_prefix("web.").unwrap().parse().unwrap();
+    Assignment {
+        task: TaskId(number.into()),
+        service: ServiceId(1),
+        service_name: "web".into(),
+        service_labels: Labels::new(),
+        slot: Slot::Number(number),
+        desired_state: state(desired),
+        spec: Arc::new(TaskSpec::default()),
+        state: TaskState::Assigned,
+    }
+}
+
+/// Runs a story in an open session.
+#[track_caller]
+fn check(story: &str, expect: &str) {
+    let mut world = World::default();
+    world.clause("connected");
+    world.clause("full");
+    let seen: Vec<_> = story
+        .split(';')
+        .map(|clause| world.clause(clause.trim()))
+        .collect();
+    assert_eq!(seen.join("; "), expect);
+}
+
+/// An agent, and what a story needs to speak to it.
+struct World {
+    agent: Agent,
+    now: Time,
+    rng: Rng,
+    version: u64,
+    heartbeat_ms: u64,
+    /// Every attempt that was prepared.
+    records: BTreeMap<TaskId, Record>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            agent: agent(),
+            now: Time(1_000_000),
+            rng: Rng::from_seed(1),
+            version: 1,
+            heartbeat_ms: SELDOM_MS,
+            records: BTreeMap::new(),
+        }
+    }
+}
+
+impl World {
+    /// Makes one clause of a story happen; what the agent does about it.
+    fn clause(&mut self, clause: &str) -> String {
+        let words: Vec<_> = clause.split(' ').collect();
+        let (name, words) = match &words[..] {
+            [name, rest @ ..] if name.starts_with("web.") => (*name, rest),
+            rest => ("web.1", rest),
+        };
+        let done = match words {
+            ["after", time] => self.wait(time),
+            ["clock", "back", time] => {
+                self.now.0 -= ms(time);
+                Vec::new()
+            }
+            ["connected"] => {
+                let mut done = self.step(Event::Connected);
+                done.extend(self.hear(ToAgent::Welcome {
+                    heartbeat_ms: self.heartbeat_ms,
+                }));
+                done
+            }
+            ["disconnected"] => self.step(Event::Disconnected),
+            ["refused"] => self.hear(ToAgent::Refused {
+                reason: "no room".into(),
+            }),
+            ["full", tasks @ ..] => self.full(tasks),
+            ["assigned", tasks @ ..] => self.difference(assignments(tasks), &[], &[]),
+            ["desired", wish] => self.difference(Vec::new(), &[(task_id(name), state(wish))], &[]),
+            ["removed"] => self.difference(Vec::new(), &[], &[task_id(name)]),
+            ["a", "difference", "is", "lost"] => {
+                self.version += 1;
+                Vec::new()
+            }
+            ["restarted,", fate @ ..] => self.restart(fate),
+            ["back", "soon"] => self.step(Event::Farewell(Farewell::BackSoon)),
+            ["leave"] => self.step(Event::Farewell(Farewell::Leave)),
+            news => {
+                let attempt = self.records[&task_id(name)].attempt;
+                self.step(Event::Container {
+                    attempt,
+                    news: parse_news(news),
+                })
+            }
+        };
+        let done: Vec<_> = done.iter().flat_map(say).collect();
+        if done.is_empty() {
+            "-".into()
+        } else {
+            done.join(", ")
+        }
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Effect> {
+        let effects = self.agent.step(self.now, &mut self.rng, event);
+        for effect in &effects {
+            if let Effect::Prepare(record) = effect {
+                self.records.insert(record.attempt.task, record.clone());
+            }
+        }
+        effects
+    }
+
+    fn hear(&mut self, message: ToAgent) -> Vec<Effect> {
+        self.step(Event::Message(message))
+    }
+
+    fn full(&mut self, tasks: &[&str]) -> Vec<Effect> {
+        let full = Assignments::Full {
+            version: self.version,
+            tasks: assignments(tasks),
+        };
+        self.hear(ToAgent::Assignments(full))
+    }
+
+    fn difference(
+        &mut self,
+        set: Vec<Assignment>,
+        desired: &[(TaskId, TaskState)],
+        removed: &[TaskId],
+    ) -> Vec<Effect> {
+        let from = self.version;
+        self.version += 1;
+        let (desired, removed) = (desired.to_vec(), removed.to_vec());
+        let difference = Assignments::Difference {
+            from,
+            to: self.version,
+            set,
+            desired,
+            removed,
+        };
+        self.hear(ToAgent::Assignments(difference))
+    }
+
+    /// Lets time pass, waking the agent only when it asks for it.
+    fn wait(&mut self, time: &str) -> Vec<Effect> {
+        let until = self.now.plus_ms(ms(time));
+        let mut done = Vec::new();
+        while let Some(due) = self.agent.due().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            done.extend(self.step(Event::Tick));
+        }
+        self.now = until;
+        done
+    }
+
+    /// Another daemon finds the container of `web.1` as `fate` says.
+    fn restart(&mut self, fate: &[&str]) -> Vec<Effect> {
+        self.agent = agent();
+        let condition = match fate {
+            ["running"] => Condition::Running {
+                pid: 7,
+                since: Time(1_000_000),
+            },
+            ended => match parse_news(ended) {
+                News::Exited(exit) => Condition::Ended(exit),
+                other => panic!("{other:?} is not what a daemon finds"),
+            },
+        };
+        let record = self.records[&TaskId(1)].clone();
+        self.step(Event::Adopted(vec![Found { record, condition }]))
+    }
+}
+
+fn agent() -> Agent {
+    Agent::new(NodeId(1), NodeDescription::default())
+}
+
+fn state(name: &str) -> TaskState {
+    *TaskState::ALL
+        .iter()
+        .find(|state| state.name() == name)
+        .unwrap()
+}
+
+fn task_id(name: &str) -> TaskId {
+    assignment(name, "running").task
+}
+
+fn ms(time: &str) -> u64 {
+    let number = |unit| {
+        time.strip_suffix(unit)
+            .map(|n: &str| n.parse::<u64>().unwrap())
+    };
+    number("ms").unwrap_or_else(|| number("s").unwrap() * 1000)
+}
+
+/// `web.1 running web.2 ready/running`: names, desired states, and what the manager knows already.
+fn assignments(words: &[&str]) -> Vec<Assignment> {
+    let parse = |pair: &[&str]| {
+        let (desired, knows) = pair[1].split_once('/').unwrap_or((pair[1], "assigned"));
+        Assignment {
+            state: state(knows),
+            ..assignment(pair[0], desired)
+        }
+    };
+    words.chunks(2).map(parse).collect()
+}
+
+fn parse_news(words: &[&str]) -> News {
+    match words {
+        ["prepared"] => News::Prepared,
+        ["prepare", "fails:", reason @ ..] => News::PrepareFailed {
+            reason: reason.join(" "),
+        },
+        ["started"] => News::Started { pid: 7 },
+        ["start", "fails:", reason @ ..] => News::StartFailed {
+            reason: reason.join(" "),
+        },
+        ["exits", code, rest @ ..] => News::Exited(Exit {
+            code: code.parse().ok(),
+            oom_killed: *rest == ["oom"],
+            log_tail: b"last words".to_vec(),
+            at: Time(1_000_000),
+        }),
+        ["is", "removed"] => News::Removed,
+        ["is", "not", "removed"] => News::RemoveFailed,
+        other => panic!("{other:?} says nothing"),
+    }
+}
+
+fn say(effect: &Effect) -> Vec<String> {
+    let task = |attempt: &Attempt, word: &str| vec![format!("{}{word}", prefix(attempt.task))];
+    match effect {
+        Effect::Send(ToManager::Hello { .. }) => vec!["hello".into()],
+        Effect::Send(ToManager::Heartbeat) => vec!["heartbeat".into()],
+        Effect::Send(ToManager::AskFull) => vec!["ask full".into()],
+        Effect::Send(ToManager::BackSoon { ms }) => vec![format!("back within {ms} ms")],
+        Effect::Send(ToManager::Goodbye) => vec!["goodbye".into()],
+        Effect::Send(ToManager::Status(updates)) => updates
+            .iter()
+            .map(|u| prefix(u.task) + &say_status(&u.status))
+            .collect(),
+        Effect::HangUp => vec!["hang up".into()],
+        Effect::Prepare(record) => task(&record.attempt, "+prepare"),
+        Effect::Start(attempt) => task(attempt, "+start"),
+        Effect::Stop(attempt) => task(attempt, "+stop"),
+        Effect::Kill(attempt) => task(attempt, "+kill"),
+        Effect::Remove(attempt) => task(attempt, "+remove"),
+        Effect::Done => vec!["done".into()],
+    }
+}
+
+fn prefix(task: TaskId) -> String {
+    match task {
+        TaskId(1) => String::new(),
+        TaskId(number) => format!("web.{number} "),
+    }
+}
+
+fn say_status(status: &TaskStatus) -> String {
+    match &status.error[..] {
+        "" => status.state.name().into(),
+        error => format!("{} ({error})", status.state.name()),
+    }
+}
