@@ -1,7 +1,9 @@
-//! Docker's JSON objects, one struct each, with the names of fields and the omissions of Docker's Go types.
+//! Docker's JSON objects, one struct each, with the names of fields and the omissions of Docker's
+//! Go types.
 //!
-//! These types exist only at the rim: what is stored or sent between nodes lives in `model` and `wire`. Each field
-//! gives its JSON name; `omitempty` leaves it out when it is zero, as Go does. Absent fields read as zero.
+//! These types exist only at the rim: what is stored or sent between nodes lives in `model` and
+//! `wire`. Each field gives its JSON name; `omitempty` leaves it out when it is zero, as Go does.
+//! Absent fields read as zero.
 
 macro_rules! docker {
     ($(

@@ -62,7 +62,6 @@ docker! {
         /// Nanoseconds.
         node_cert_expiry "NodeCertExpiry" omitempty: i64;
         signing_ca_cert "SigningCACert" omitempty: String;
-        signing_ca_key "SigningCAKey" omitempty: String;
         force_rotate "ForceRotate" omitempty: u64;
     }
 

@@ -1,0 +1,93 @@
+//! Nodes.
+
+use crate::api::convert::problems::Problems;
+use crate::api::convert::task_spec::{show_generic, show_platform};
+use crate::api::convert::words::{AVAILABILITIES, NODE_STATES, ROLES, word};
+use crate::api::types::ObjectVersion;
+use crate::api::types::node as json;
+use crate::api::types::task_spec::Resources;
+use crate::api::types::timestamp::rfc3339;
+use crate::model::object::Node;
+use crate::model::spec::node as model;
+use crate::wire::control::NodeView;
+
+/// The spec that a client gave.
+pub fn read(spec: json::NodeSpec) -> Result<model::NodeSpec, Problems> {
+    let mut problems = Problems::default();
+    let role = problems.choice("Role", &spec.role, &ROLES);
+    if spec.role.is_empty() {
+        problems.add("Role is missing: expected worker or manager".into());
+    }
+    let availability = problems.choice("Availability", &spec.availability, &AVAILABILITIES);
+    if spec.availability.is_empty() {
+        problems.add("Availability is missing: expected active, pause or drain".into());
+    }
+    problems.or(model::NodeSpec {
+        name: spec.name,
+        labels: spec.labels,
+        role: role.unwrap_or_default(),
+        availability: availability.unwrap_or_default(),
+    })
+}
+
+/// A node and what its managers know of it.
+pub fn show(view: &NodeView) -> json::Node {
+    let Node {
+        id,
+        meta,
+        spec,
+        description,
+        status,
+        manager,
+    } = &*view.node;
+    json::Node {
+        id: id.to_string(),
+        version: ObjectVersion {
+            index: meta.version,
+        },
+        created_at: rfc3339(meta.created_at),
+        updated_at: rfc3339(meta.updated_at),
+        spec: json::NodeSpec {
+            name: spec.name.clone(),
+            labels: spec.labels.clone(),
+            role: word(spec.role, &ROLES),
+            availability: word(spec.availability, &AVAILABILITIES),
+        },
+        description: show_description(description),
+        status: json::NodeStatus {
+            state: word(status.state, &NODE_STATES),
+            message: status.message.clone(),
+            addr: status.address.clone(),
+        },
+        manager_status: manager.as_ref().map(|member| json::ManagerStatus {
+            leader: view.leader,
+            reachability: reachability(view.reachable).into(),
+            addr: member.address.clone(),
+        }),
+    }
+}
+
+fn reachability(reachable: bool) -> &'static str {
+    match reachable {
+        true => "reachable",
+        false => "unreachable",
+    }
+}
+
+fn show_description(description: &model::NodeDescription) -> json::NodeDescription {
+    json::NodeDescription {
+        hostname: description.hostname.clone(),
+        platform: show_platform(&description.platform),
+        resources: Resources {
+            nano_cpus: description.resources.nano_cpus,
+            memory_bytes: description.resources.memory_bytes,
+            generic_resources: show_generic(&description.resources.generic),
+        },
+        engine: json::EngineDescription {
+            engine_version: description.engine.version.clone(),
+            labels: description.engine.labels.clone(),
+            plugins: Vec::new(),
+        },
+        tls_info: json::TlsInfo::default(),
+    }
+}
