@@ -6,10 +6,13 @@
 
 pub mod apply;
 pub mod change;
+pub mod constraint;
 pub mod id;
+pub mod load;
 pub mod object;
 pub mod record;
 pub mod spec;
 pub mod state;
 pub mod table;
 pub mod time;
+pub mod validate;

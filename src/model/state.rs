@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
-use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Task};
+use crate::model::load::{Load, NodeLoad};
+use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Slot, Task};
 use crate::model::spec::task::TaskSpec;
 use crate::model::table::{Row, Table};
 
@@ -51,8 +52,9 @@ pub struct State {
     configs: Table<Config>,
     /// What tasks are made from, kept as long as a task or its service refers to it.
     task_specs: BTreeMap<(ServiceId, u64), SharedSpec>,
-    tasks_of_service: BTreeMap<ServiceId, BTreeSet<TaskId>>,
+    tasks_of_slot: BTreeSet<(ServiceId, Slot, TaskId)>,
     tasks_of_node: BTreeMap<NodeId, BTreeSet<TaskId>>,
+    load: Load,
     /// Objects that were changed since they were last taken.
     touched: BTreeSet<ObjectId>,
     overlay: Option<Vec<Undo>>,
@@ -108,8 +110,43 @@ impl State {
 
     /// The tasks of a service, whether it still exists or not.
     pub fn tasks_of_service(&self, id: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
-        let ids = self.tasks_of_service.get(&id).into_iter().flatten();
-        ids.filter_map(|task| self.tasks.find(*task))
+        let least = (id, Slot::Number(0), TaskId(0));
+        let most = (id, Slot::Node(NodeId(u128::MAX)), TaskId(u128::MAX));
+        let keys = self.tasks_of_slot.range(least..=most);
+        keys.filter_map(|(_, _, task)| self.tasks.find(*task))
+    }
+
+    /// The tasks of one slot of a service, oldest first.
+    pub fn tasks_of_slot(&self, id: ServiceId, slot: Slot) -> Vec<&Arc<Task>> {
+        let keys = self
+            .tasks_of_slot
+            .range((id, slot, TaskId(0))..=(id, slot, TaskId(u128::MAX)));
+        let mut tasks: Vec<_> = keys
+            .filter_map(|(_, _, task)| self.tasks.find(*task))
+            .collect();
+        tasks.sort_by_key(|task| (task.meta.version, task.id));
+        tasks
+    }
+
+    /// What the tasks of a node take of it; `None` if there are none.
+    pub fn load(&self, node: NodeId) -> Option<&NodeLoad> {
+        self.load.node(node)
+    }
+
+    /// How many tasks of a service each node has, of those that are wanted and have not ended.
+    pub fn spread(&self, service: ServiceId) -> impl Iterator<Item = (NodeId, u32)> {
+        self.load.of_service(service)
+    }
+
+    /// The tasks that wait for a node, by service and version of its task spec.
+    pub fn unassigned(&self) -> impl Iterator<Item = (ServiceId, u64, TaskId)> {
+        self.load.unassigned()
+    }
+
+    /// The versions of a service's task spec that its tasks, or it itself, are made from.
+    pub fn task_versions(&self, id: ServiceId) -> impl Iterator<Item = u64> {
+        let versions = self.task_specs.range((id, 0)..=(id, u64::MAX));
+        versions.map(|((_, version), _)| *version)
     }
 
     /// The tasks that are assigned to a node, dead ones included.
@@ -266,7 +303,8 @@ impl State {
     fn put_task(&mut self, id: TaskId, task: Option<Arc<Task>>) -> Option<Arc<Task>> {
         let old = self.tasks.put(id, task.clone());
         if let Some(old) = &old {
-            remove_from(&mut self.tasks_of_service, old.service, id);
+            self.tasks_of_slot.remove(&(old.service, old.slot, id));
+            self.load.remove(old);
             if let Some(node) = old.node {
                 remove_from(&mut self.tasks_of_node, node, id);
             }
@@ -275,10 +313,8 @@ impl State {
             }
         }
         if let Some(new) = &task {
-            self.tasks_of_service
-                .entry(new.service)
-                .or_default()
-                .insert(id);
+            self.tasks_of_slot.insert((new.service, new.slot, id));
+            self.load.add(new);
             if let Some(node) = new.node {
                 self.tasks_of_node.entry(node).or_default().insert(id);
             }

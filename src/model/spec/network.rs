@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::id::NetworkId;
+use crate::model::spec::task::NetworkAttachment;
 use crate::model::spec::{Driver, Labels};
 
 /// Docker's network create options.
@@ -31,4 +33,22 @@ pub struct IpamPool {
     pub ip_range: String,
     pub gateway: String,
     pub auxiliary: Labels,
+}
+
+/// The networks that every swarm has from the start: their ids are the same everywhere, so that an
+/// agent knows them without asking.
+pub const HOST: (NetworkId, &str) = (NetworkId(0x59ab_1e0c_d3f0_4a77_8f21_60b5_c4e9_0001), "host");
+/// No network but loopback.
+pub const NONE: (NetworkId, &str) = (NetworkId(0x59ab_1e0c_d3f0_4a77_8f21_60b5_c4e9_0002), "none");
+/// Docker's default network of a host.
+pub const BRIDGE: (NetworkId, &str) = (
+    NetworkId(0x59ab_1e0c_d3f0_4a77_8f21_60b5_c4e9_0003),
+    "bridge",
+);
+
+impl NetworkAttachment {
+    /// Whether the task shares the host's network.
+    pub fn is_host(&self) -> bool {
+        self.target == HOST.1 || self.target == HOST.0.to_string()
+    }
 }

@@ -1,0 +1,124 @@
+//! What each node carries and which tasks wait for a node, kept up to date as tasks come and go, so
+//! that placing a task never counts tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::id::{NodeId, ServiceId, TaskId};
+use crate::model::object::{Slot, Task, TaskState};
+use crate::model::spec::task::{GenericResource, Reservations};
+
+/// What the tasks of one node take of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeLoad {
+    /// Tasks that are wanted and have not ended.
+    pub tasks: u32,
+    pub nano_cpus: i64,
+    pub memory_bytes: i64,
+    /// Generic resources by kind, in pieces.
+    pub generic: BTreeMap<String, i64>,
+}
+
+impl NodeLoad {
+    /// Takes, or with a `sign` of -1 gives back, what a task reserves.
+    pub fn reserve(&mut self, wanted: &Reservations, sign: i64) {
+        let add = |sum: &mut i64, part: i64| *sum = sum.saturating_add(part.saturating_mul(sign));
+        add(&mut self.nano_cpus, wanted.nano_cpus);
+        add(&mut self.memory_bytes, wanted.memory_bytes);
+        for (kind, count) in generic_counts(&wanted.generic) {
+            add(self.generic.entry(kind.to_owned()).or_default(), count);
+        }
+        self.generic.retain(|_, count| *count != 0);
+    }
+}
+
+/// Generic resources by kind, in pieces: each named one is a piece.
+pub fn generic_counts(resources: &[GenericResource]) -> BTreeMap<&str, i64> {
+    let mut counts = BTreeMap::<&str, i64>::new();
+    for resource in resources {
+        let (kind, count) = match resource {
+            GenericResource::Named { kind, .. } => (kind, 1),
+            GenericResource::Discrete { kind, value } => (kind, *value),
+        };
+        let sum = counts.entry(kind).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    counts
+}
+
+/// The load of all nodes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Load {
+    nodes: BTreeMap<NodeId, NodeLoad>,
+    services: BTreeMap<(ServiceId, NodeId), u32>,
+    unassigned: BTreeSet<(ServiceId, u64, Slot, TaskId)>,
+}
+
+impl Load {
+    pub fn node(&self, id: NodeId) -> Option<&NodeLoad> {
+        self.nodes.get(&id)
+    }
+
+    pub fn of_service(&self, id: ServiceId) -> impl Iterator<Item = (NodeId, u32)> {
+        let range = (id, NodeId(0))..=(id, NodeId(u128::MAX));
+        self.services.range(range).map(|((_, node), n)| (*node, *n))
+    }
+
+    pub fn unassigned(&self) -> impl Iterator<Item = (ServiceId, u64, TaskId)> {
+        let keys = self.unassigned.iter();
+        keys.map(|(service, version, _, task)| (*service, *version, *task))
+    }
+
+    pub fn add(&mut self, task: &Task) {
+        match task.node {
+            Some(node) if !task.status.state.is_terminal() => self.count(node, task, 1),
+            None if task.is_live() => {
+                self.unassigned.insert(unassigned_key(task));
+            }
+            _ => {}
+        }
+    }
+
+    pub fn remove(&mut self, task: &Task) {
+        match task.node {
+            Some(node) if !task.status.state.is_terminal() => self.count(node, task, -1),
+            None => {
+                self.unassigned.remove(&unassigned_key(task));
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, node: NodeId, task: &Task, sign: i64) {
+        let load = self.nodes.entry(node).or_default();
+        if let Some(wanted) = reservations(task) {
+            load.reserve(wanted, sign);
+        }
+        if task.desired_state <= TaskState::Running {
+            let step = |n: u32| {
+                if sign > 0 {
+                    n.saturating_add(1)
+                } else {
+                    n.saturating_sub(1)
+                }
+            };
+            load.tasks = step(load.tasks);
+            let key = (task.service, node);
+            let tasks = step(self.services.get(&key).copied().unwrap_or(0));
+            match tasks {
+                0 => self.services.remove(&key),
+                _ => self.services.insert(key, tasks),
+            };
+        }
+        if self.nodes.get(&node) == Some(&NodeLoad::default()) {
+            self.nodes.remove(&node);
+        }
+    }
+}
+
+fn reservations(task: &Task) -> Option<&Reservations> {
+    task.spec.resources.as_ref()?.reservations.as_ref()
+}
+
+fn unassigned_key(task: &Task) -> (ServiceId, u64, Slot, TaskId) {
+    (task.service, task.task_version, task.slot, task.id)
+}

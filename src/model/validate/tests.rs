@@ -1,0 +1,238 @@
+//! One table: a change to a good spec, and the problem that it makes.
+
+use super::*;
+use crate::model::spec::Driver;
+use crate::model::spec::container::{Healthcheck, SecretReference, Ulimit};
+use crate::model::spec::mount::{Mount, MountKind};
+use crate::model::spec::service::{EndpointSpec, PortConfig, ServiceMode};
+use crate::model::spec::task::{Limits, NetworkAttachment, Placement, Resources, RestartPolicy};
+
+fn good() -> ServiceSpec {
+    let mut spec = ServiceSpec {
+        name: "web".into(),
+        ..ServiceSpec::default()
+    };
+    spec.task.container.image = "hello".into();
+    spec
+}
+
+/// Checks that a change makes exactly one problem, which begins so.
+#[track_caller]
+fn check(change: impl FnOnce(&mut ServiceSpec), problem: &str) {
+    let mut spec = good();
+    change(&mut spec);
+    let problems = service(&spec);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with(problem), "{problems:?}");
+}
+
+#[track_caller]
+fn check_fine(change: impl FnOnce(&mut ServiceSpec)) {
+    let mut spec = good();
+    change(&mut spec);
+    assert_eq!(service(&spec), Vec::<String>::new());
+}
+
+fn bind(source: &str, target: &str) -> Mount {
+    Mount {
+        source: source.into(),
+        target: target.into(),
+        ..Mount::default()
+    }
+}
+
+#[test]
+fn names_are_docker_names() {
+    for name in ["web", "a", "web-1_x", "0"] {
+        check_fine(|s| s.name = name.into());
+    }
+    check(|s| s.name = String::new(), "Name: name must be provided");
+    for name in ["-web", "web-", "we b", "wéb", "a.b"] {
+        let problem = format!("Name: {name:?}: name must be valid as a DNS name component");
+        check(|s| s.name = name.into(), &problem);
+    }
+    check(|s| s.name = "x".repeat(64), "Name: \"xxx");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let mut spec = good();
+    spec.name = "-".into();
+    spec.task.container.image = String::new();
+    spec.task.container.tty = true;
+    assert_eq!(service(&spec).len(), 3);
+}
+
+#[test]
+fn modes_and_ports_that_are_not_there_yet_are_refused_by_name() {
+    check(
+        |s| s.mode = ServiceMode::Global,
+        "Mode.Global: not supported yet",
+    );
+    check(|s| s.mode = ServiceMode::GlobalJob, "Mode.GlobalJob: not");
+    let port = || EndpointSpec {
+        ports: vec![PortConfig::default()],
+        ..EndpointSpec::default()
+    };
+    check(|s| s.endpoint = Some(port()), "EndpointSpec.Ports: not");
+    let replicas = Some(2_000_000);
+    check(
+        |s| s.mode = ServiceMode::Replicated { replicas },
+        "Mode.Replicated.Replicas: 2000000: at most",
+    );
+}
+
+#[test]
+fn what_the_agent_cannot_do_yet_is_refused_by_name() {
+    let part = |name: &str| format!("TaskTemplate.ContainerSpec.{name}: not supported yet");
+    check(|s| s.task.container.tty = true, &part("TTY"));
+    check(|s| s.task.container.open_stdin = true, &part("OpenStdin"));
+    let secrets = vec![SecretReference::default()];
+    check(|s| s.task.container.secrets = secrets, &part("Secrets"));
+    let health = |test: &str| Healthcheck {
+        test: vec![test.into()],
+        ..Healthcheck::default()
+    };
+    let shell = health("CMD-SHELL");
+    check(
+        |s| s.task.container.healthcheck = Some(shell),
+        &part("Healthcheck"),
+    );
+    check_fine(|s| s.task.container.healthcheck = Some(health("NONE")));
+    let driver = Driver {
+        name: "syslog".into(),
+        ..Driver::default()
+    };
+    check(
+        |s| s.task.log_driver = Some(driver),
+        "TaskTemplate.LogDriver: not",
+    );
+    check(
+        |s| s.task.container.env = vec!["NODE={{.Node.Hostname}}".into()],
+        "TaskTemplate.ContainerSpec.Env: \"NODE={{.Node.Hostname}}\": templates",
+    );
+}
+
+#[test]
+fn networks_are_the_hosts_or_none() {
+    let on = |target: &str| {
+        vec![NetworkAttachment {
+            target: target.into(),
+            ..NetworkAttachment::default()
+        }]
+    };
+    let host = crate::model::spec::network::HOST.0.to_string();
+    for target in ["host", "none", &host] {
+        check_fine(|s| s.task.networks = on(target));
+    }
+    check(
+        |s| s.task.networks = on("mine"),
+        "TaskTemplate.Networks: \"mine\": not",
+    );
+    check(|s| s.networks = on("host"), "Networks: deprecated");
+}
+
+#[test]
+fn mounts_are_bind_volume_or_tmpfs_on_absolute_paths() {
+    let mounts = |mount: Mount| move |s: &mut ServiceSpec| s.task.container.mounts = vec![mount];
+    check_fine(mounts(bind("/srv", "/data")));
+    check(
+        mounts(bind("srv", "/data")),
+        "TaskTemplate.ContainerSpec.Mounts.Source: \"srv\"",
+    );
+    check(
+        mounts(bind("/srv", "data")),
+        "TaskTemplate.ContainerSpec.Mounts.Target: \"data\"",
+    );
+    let volume = |source: &str| Mount {
+        kind: MountKind::Volume,
+        ..bind(source, "/data")
+    };
+    check_fine(mounts(volume("db-data")));
+    check_fine(mounts(volume("")));
+    check(
+        mounts(volume("../etc")),
+        "TaskTemplate.ContainerSpec.Mounts.Source: \"../etc\"",
+    );
+    let pipe = Mount {
+        kind: MountKind::Other("npipe".into()),
+        ..bind("/a", "/b")
+    };
+    check(
+        mounts(pipe),
+        "TaskTemplate.ContainerSpec.Mounts.Type: \"npipe\"",
+    );
+    check(
+        |s| s.task.container.mounts = vec![bind("/a", "/x"), bind("/b", "/x")],
+        "TaskTemplate.ContainerSpec.Mounts: duplicate mount point: /x",
+    );
+}
+
+#[test]
+fn amounts_are_within_their_bounds() {
+    let memory = |memory_bytes: i64| Resources {
+        limits: Some(Limits {
+            memory_bytes,
+            ..Limits::default()
+        }),
+        ..Resources::default()
+    };
+    check_fine(|s| s.task.resources = Some(memory(64 << 20)));
+    check(
+        |s| s.task.resources = Some(memory(1)),
+        "TaskTemplate.Resources.Limits.MemoryBytes: 1: invalid memory value",
+    );
+    let swap = Resources {
+        swap_bytes: Some(1),
+        ..Resources::default()
+    };
+    check(
+        |s| s.task.resources = Some(swap),
+        "TaskTemplate.Resources.SwapBytes: not",
+    );
+    let policy = RestartPolicy {
+        delay_ns: Some(-1),
+        ..RestartPolicy::default()
+    };
+    check(
+        |s| s.task.restart = Some(policy),
+        "TaskTemplate.RestartPolicy.Delay: -1",
+    );
+    let limit = Ulimit {
+        name: "nofile".into(),
+        soft: -1,
+        hard: 5,
+    };
+    check(
+        |s| s.task.container.ulimits = vec![limit],
+        "TaskTemplate.ContainerSpec.Ulimits: nofile",
+    );
+}
+
+#[test]
+fn constraints_and_sysctls_are_known_ones() {
+    let on = |text: &str| Placement {
+        constraints: vec![text.into()],
+        ..Placement::default()
+    };
+    check_fine(|s| s.task.placement = Some(on("node.role == manager")));
+    check(
+        |s| s.task.placement = Some(on("node.role")),
+        "TaskTemplate.Placement.Constraints: \"node.role\": constraint expected one operator",
+    );
+    let sysctl = |key: &str| [(key.to_owned(), "1".to_owned())].into();
+    check_fine(|s| s.task.container.sysctls = sysctl("net.ipv4.ip_forward"));
+    check(
+        |s| s.task.container.sysctls = sysctl("vm.swappiness"),
+        "TaskTemplate.ContainerSpec.Sysctls: \"vm.swappiness\"",
+    );
+}
+
+#[test]
+fn settings_of_the_swarm_are_checked() {
+    let mut spec = ClusterSpec::default();
+    assert_eq!(cluster(&spec), Vec::<String>::new());
+    spec.autolock_managers = true;
+    spec.heartbeat_period_ns = 1;
+    assert_eq!(cluster(&spec).len(), 2);
+}
