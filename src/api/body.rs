@@ -137,7 +137,8 @@ mod tests {
             "skep does not support TaskTemplate.PluginSpec, Zeal",
         );
         check(
-            r#"{"TaskTemplate": {"ContainerSpec": {"Mounts": [{"Type": "bind"}, {"ClusterOptions": {"X": 1}}]}}}"#,
+            r#"{"TaskTemplate": {"ContainerSpec": {"Mounts":
+                [{"Type": "bind"}, {"ClusterOptions": {"X": 1}}]}}}"#,
             "skep does not support TaskTemplate.ContainerSpec.Mounts[1].ClusterOptions",
         );
     }

@@ -1,4 +1,5 @@
-//! Named volumes of this host, the `local` driver: data that outlives containers, updates and reboots.
+//! Named volumes of this host, the `local` driver: data that outlives containers, updates and
+//! reboots.
 //!
 //! ```text
 //! volumes/NAME/volume   labels and when it was made

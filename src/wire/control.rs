@@ -57,6 +57,10 @@ pub enum Request {
 
 /// A new spec for a service, or its previous one again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one request at a time; nothing keeps many"
+)]
 pub enum ServiceUpdate {
     Spec(ServiceSpec),
     Rollback,
