@@ -6,7 +6,7 @@
 
 pub mod task;
 pub mod containers;
-
+pub mod run;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,310 @@
+//! Runs an agent: brings it its events and carries out its effects. Decides nothing but when to
+//! dial again.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use async_executor::LocalExecutor;
+use futures_lite::future::{or, pending};
+
+use crate::agent::containers::{Attempt, Condition, Containers, Found, Record};
+use crate::agent::task::News;
+use crate::agent::{Agent, Effect, Event, Farewell};
+use crate::host::clock;
+use crate::host::rng::Rng;
+use crate::host::wait::sleep;
+use crate::model::time::Time;
+use crate::transport::local::{Dialer, End};
+use crate::wire::session::{ToAgent, ToManager};
+
+/// Containers that are prepared, started or removed at the same time.
+const AT_ONCE: usize = 8;
+
+/// News of containers that wait to be taken in before those who bring more must wait.
+const NEWS_QUEUED: usize = 64;
+
+/// How long to wait before dialling again: doubled each time, between these.
+const REDIAL_MS_MIN: u64 = 100;
+const REDIAL_MS_MAX: u64 = 8_000;
+
+/// Runs `agent` until a farewell has been carried out; if nobody can say one any more, the daemon
+/// is taken to stop. Fails if it cannot find out what an earlier daemon left.
+pub async fn run<C: Containers>(
+    agent: Agent,
+    rng: Rng,
+    containers: &C,
+    dialer: &Dialer,
+    farewells: &Receiver<Farewell>,
+) -> Result<(), C::Error> {
+    let executor = LocalExecutor::new();
+    // Not bounded: the agent asks for one thing at a time for each of its tasks.
+    let (jobs, queue) = async_channel::unbounded();
+    let (news_out, news_in) = async_channel::bounded(NEWS_QUEUED);
+    for _ in 0..AT_ONCE {
+        executor
+            .spawn(work(queue.clone(), news_out.clone()))
+            .detach();
+    }
+    let mut runner = Runner {
+        agent,
+        rng,
+        containers,
+        dialer,
+        farewells,
+        link: Link::Down(Box::pin(async {})),
+        redial_ms: REDIAL_MS_MIN,
+        leaving: false,
+        executor: &executor,
+        jobs,
+        news_out,
+        news_in,
+    };
+    executor.run(runner.run()).await
+}
+
+struct Runner<'r, 'a, C> {
+    agent: Agent,
+    rng: Rng,
+    containers: &'a C,
+    dialer: &'r Dialer,
+    farewells: &'r Receiver<Farewell>,
+    link: Link,
+    redial_ms: u64,
+    leaving: bool,
+    executor: &'r LocalExecutor<'a>,
+    jobs: Sender<Job<'a>>,
+    news_out: Sender<Event>,
+    news_in: Receiver<Event>,
+}
+
+/// The session with a manager, or the wait for the next.
+enum Link {
+    Up(End<ToManager, ToAgent>),
+    Down(Pin<Box<dyn Future<Output = ()>>>),
+}
+
+/// What takes its turn among the few that are done at once.
+struct Job<'a> {
+    attempt: Attempt,
+    outcome: Pin<Box<dyn Future<Output = News> + 'a>>,
+}
+
+/// What the agent is woken by.
+enum Input {
+    Event(Event),
+    Dial,
+    Lost,
+}
+
+impl<'a, C: Containers> Runner<'_, 'a, C> {
+    async fn run(&mut self) -> Result<(), C::Error> {
+        let found = self.containers.adopt().await?;
+        found.iter().for_each(|found| self.watch_found(found));
+        let mut event = Event::Adopted(found);
+        while self.step(event) {
+            event = self.next().await;
+        }
+        Ok(())
+    }
+
+    /// Takes in one event and sets everything going that follows; false when nothing more will.
+    fn step(&mut self, event: Event) -> bool {
+        if let Event::Container {
+            attempt,
+            news: News::Started { .. },
+        } = event
+        {
+            self.watch(attempt);
+        }
+        let effects = self.agent.step(clock::now(), &mut self.rng, event);
+        let done = effects.contains(&Effect::Done);
+        effects
+            .into_iter()
+            .for_each(|effect| self.carry_out(effect));
+        !done
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(message) => self.send(&message),
+            Effect::HangUp => self.wait_to_redial(),
+            Effect::Prepare(record) => {
+                self.queue(record.attempt, prepare(self.containers, record));
+            }
+            Effect::Start(attempt) => self.queue(attempt, start(self.containers, attempt)),
+            Effect::Remove(attempt) => self.queue(attempt, remove(self.containers, attempt)),
+            Effect::Stop(attempt) => {
+                let containers = self.containers;
+                let stop = async move { warn_of(&containers.stop(attempt).await) };
+                self.executor.spawn(stop).detach();
+            }
+            Effect::Kill(attempt) => {
+                let containers = self.containers;
+                let kill = async move { warn_of(&containers.kill(attempt).await) };
+                self.executor.spawn(kill).detach();
+            }
+            Effect::Done => {}
+        }
+    }
+
+    fn queue(&self, attempt: Attempt, outcome: impl Future<Output = News> + 'a) {
+        let outcome = Box::pin(outcome);
+        // The queue is not bounded, and open as long as its workers are there.
+        drop(self.jobs.try_send(Job { attempt, outcome }));
+    }
+
+    fn send(&self, message: &ToManager) {
+        if let Link::Up(end) = &self.link
+            && let Err(error) = end.try_send(message)
+        {
+            tracing::warn!("cannot send to the manager: {error}");
+            // Whoever receives sees the end of the session.
+            end.close();
+        }
+    }
+
+    fn watch_found(&self, found: &Found) {
+        if let Condition::Running { .. } = found.condition {
+            self.watch(found.record.attempt);
+        }
+    }
+
+    fn watch(&self, attempt: Attempt) {
+        let (containers, news) = (self.containers, self.news_out.clone());
+        let watch = async move {
+            let exit = containers.wait(attempt).await;
+            tell(&news, attempt, News::Exited(exit)).await;
+        };
+        self.executor.spawn(watch).detach();
+    }
+
+    async fn next(&mut self) -> Event {
+        loop {
+            match self.input().await {
+                Input::Event(event) => return event,
+                Input::Lost => {
+                    self.wait_to_redial();
+                    return Event::Disconnected;
+                }
+                Input::Dial => match self.dialer.dial() {
+                    Ok(end) => {
+                        self.link = Link::Up(end);
+                        return Event::Connected;
+                    }
+                    Err(error) => {
+                        tracing::debug!("cannot reach a manager: {error}");
+                        self.wait_to_redial();
+                    }
+                },
+            }
+        }
+    }
+
+    async fn input(&mut self) -> Input {
+        let farewell = farewell(self.farewells, &mut self.leaving);
+        let news = async { self.news_in.recv().await.map_or(Event::Tick, |news| news) };
+        let link = listen(&mut self.link, &mut self.redial_ms);
+        let timer = wake(self.agent.due());
+        or(
+            async { Input::Event(or(farewell, news).await) },
+            or(link, async { Input::Event(timer.await) }),
+        )
+        .await
+    }
+
+    fn wait_to_redial(&mut self) {
+        let jitter_ms = self.rng.below(self.redial_ms / 5 + 1);
+        let wait = Duration::from_millis(self.redial_ms + jitter_ms);
+        self.redial_ms = (self.redial_ms * 2).min(REDIAL_MS_MAX);
+        self.link = Link::Down(Box::pin(sleep(wait)));
+    }
+}
+
+/// The next farewell; once the node leaves there is time to end what runs.
+async fn farewell(farewells: &Receiver<Farewell>, leaving: &mut bool) -> Event {
+    match farewells.recv().await {
+        Ok(farewell) => {
+            *leaving |= farewell == Farewell::Leave;
+            Event::Farewell(farewell)
+        }
+        Err(_) if *leaving => pending().await,
+        Err(_) => Event::Farewell(Farewell::BackSoon),
+    }
+}
+
+async fn listen(link: &mut Link, redial_ms: &mut u64) -> Input {
+    let end = match link {
+        Link::Up(end) => end,
+        Link::Down(wait) => {
+            wait.await;
+            return Input::Dial;
+        }
+    };
+    match end.receive().await {
+        Ok(Some(message)) => {
+            if matches!(message, ToAgent::Welcome { .. }) {
+                *redial_ms = REDIAL_MS_MIN;
+            }
+            Input::Event(Event::Message(message))
+        }
+        Ok(None) => Input::Lost,
+        Err(error) => {
+            tracing::warn!("the manager sent what is no message: {error}");
+            Input::Lost
+        }
+    }
+}
+
+async fn wake(due: Option<Time>) -> Event {
+    match due {
+        Some(due) => sleep(Duration::from_millis(due.since_ms(clock::now()))).await,
+        None => pending().await,
+    }
+    Event::Tick
+}
+
+/// Does one job after another.
+async fn work(jobs: Receiver<Job<'_>>, news: Sender<Event>) {
+    while let Ok(job) = jobs.recv().await {
+        tell(&news, job.attempt, job.outcome.await).await;
+    }
+}
+
+async fn prepare<C: Containers>(containers: &C, record: Record) -> News {
+    let prepared = containers.prepare(record).await;
+    let failed = |error: C::Error| News::PrepareFailed {
+        reason: error.to_string(),
+    };
+    prepared.map_or_else(failed, |()| News::Prepared)
+}
+
+async fn start<C: Containers>(containers: &C, attempt: Attempt) -> News {
+    let started = containers.start(attempt).await;
+    let failed = |error: C::Error| News::StartFailed {
+        reason: error.to_string(),
+    };
+    started.map_or_else(failed, |pid| News::Started { pid })
+}
+
+async fn remove<C: Containers>(containers: &C, attempt: Attempt) -> News {
+    let removed = containers.remove(attempt).await;
+    warn_of(&removed);
+    removed.map_or(News::RemoveFailed, |()| News::Removed)
+}
+
+fn warn_of<E: fmt::Display>(outcome: &Result<(), E>) {
+    if let Err(error) = outcome {
+        tracing::warn!("{error}");
+    }
+}
+
+/// Brings news to the agent, which is there as long as its jobs are.
+async fn tell(news_out: &Sender<Event>, attempt: Attempt, news: News) {
+    drop(news_out.send(Event::Container { attempt, news }).await);
+}
+
+#[cfg(test)]
+mod tests;
