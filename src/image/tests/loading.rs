@@ -1,0 +1,106 @@
+use std::os::unix::fs::MetadataExt;
+
+use serde_json::json;
+
+use super::kit::*;
+use crate::image::digest::Digest;
+use crate::image::store::ImageStore;
+
+fn contents(store: &ImageStore, image: &str, path: &str) -> String {
+    let image = store.resolve(image).unwrap();
+    let layers = image.layers.iter().rev().map(|l| l.dir.join(path));
+    let bytes = layers.map(std::fs::read).find_map(Result::ok);
+    String::from_utf8(bytes.expect(path)).unwrap()
+}
+
+#[test]
+fn an_archive_of_docker_save_is_loaded_however_it_is_packed() {
+    if !is_root() {
+        return;
+    }
+    let low = LayerTar::new().dir("etc/").file("etc/motd", b"hi").bytes();
+    let high = LayerTar::new().file("etc/motd", b"ho").bytes();
+    let plain = docker_archive(&["app:1", "me/app"], &[&low, &high]);
+    for archive in [plain.clone(), gzip(&plain), zstd(&plain)] {
+        let scratch = Scratch::new();
+        let store = open(&scratch);
+        let loaded = load(&store, &archive).unwrap();
+        assert_eq!(loaded.len(), 1);
+        let image = store.resolve("app:1").unwrap();
+        assert_eq!(image.id, loaded[0].id);
+        assert_eq!(image, store.resolve("me/app").unwrap());
+        assert_eq!(image, store.resolve(&image.id.hex()[..12]).unwrap());
+        let layers: Vec<Digest> = image.layers.iter().map(|l| l.diff_id).collect();
+        assert_eq!(layers, [Digest::of(&low), Digest::of(&high)]);
+        assert_eq!(image.bytes(), 4);
+        assert_eq!(contents(&store, "app:1", "etc/motd"), "ho");
+        assert_eq!(
+            image.layers[0]
+                .dir
+                .join("etc/motd")
+                .metadata()
+                .unwrap()
+                .mtime(),
+            1_000_000_000
+        );
+    }
+}
+
+#[test]
+fn a_saved_image_is_the_same_image_again() {
+    if !is_root() {
+        return;
+    }
+    let low = LayerTar::new()
+        .dir("a/")
+        .file("a/b", &[7; 3000])
+        .link("a/c", "a/b")
+        .bytes();
+    let high = LayerTar::new()
+        .file("a/.wh.b", b"")
+        .symlink("a/d", "../x")
+        .bytes();
+    let (first, second) = (Scratch::new(), Scratch::new());
+    let (from, to) = (open(&first), open(&second));
+    load(&from, &docker_archive(&["app:1"], &[&low, &high, &low])).unwrap();
+    let mut saved = Vec::new();
+    from.save(&["app:1".to_owned()], &mut saved).unwrap();
+    load(&to, &saved).unwrap();
+    let (before, after) = (from.resolve("app:1").unwrap(), to.resolve("app:1").unwrap());
+    assert_eq!((before.id, before.config), (after.id, after.config));
+    let mut again = Vec::new();
+    to.save(&["app:1".to_owned()], &mut again).unwrap();
+    assert!(saved == again, "the second archive differs from the first");
+}
+
+#[test]
+fn the_build_for_this_host_is_taken_from_an_oci_layout() {
+    if !is_root() {
+        return;
+    }
+    let layer = |text: &[u8]| LayerTar::new().file("arch", text).bytes();
+    let (arm, amd) = (layer(b"arm"), layer(b"amd"));
+    let mut oci = Oci::default();
+    let arm = oci.build("linux/arm64", &[&arm], &[zstd(&arm)]);
+    let amd = oci.build("linux/amd64", &[&amd], &[gzip(&amd)]);
+    let index = oci.index(json!([
+        {"digest": arm, "platform": {"os": "linux", "architecture": "arm64"}},
+        {"digest": amd, "platform": {"os": "linux", "architecture": "amd64"}},
+    ]));
+    oci.descriptor(json!({
+        "mediaType": "application/vnd.oci.image.index.v1+json", "digest": index,
+        "annotations": {"io.containerd.image.name": "docker.io/library/app:1"},
+    }));
+    let scratch = Scratch::new();
+    let store = open(&scratch);
+    load(&store, &oci.bytes()).unwrap();
+    assert_eq!(contents(&store, "app:1", "arch"), "amd");
+    assert_eq!(contents(&store, &format!("app@{amd}"), "arch"), "amd");
+    assert_eq!(store.list().unwrap().len(), 1);
+    let layers = listing(&scratch.path().join("layers"));
+    assert_eq!(
+        layers.iter().filter(|l| !l.contains('/')).count(),
+        1,
+        "{layers:?}"
+    );
+}
