@@ -1,5 +1,5 @@
-//! Specs are checked once, at the door, and everything behind it may rely on them. All problems of a
-//! spec are found at once; each line names the field as Docker's JSON does, the value, and what
+//! Specs are checked once, at the door, and everything behind it may rely on them. All problems of
+//! a spec are found at once; each line names the field as Docker's JSON does, the value, and what
 //! would be right. What skep cannot honour yet is a problem too: nothing is ignored.
 
 mod container;
