@@ -1,0 +1,58 @@
+//! Every command, and the groups that the help shows them in.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::flags::{Command, Parsed};
+use crate::cli::{events, inspect, logs, node, service, swarm, system, version};
+
+/// A command that runs.
+pub type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
+
+/// What runs a command.
+#[derive(Debug, Clone, Copy)]
+pub struct Run(pub fn(Context, Parsed) -> Running);
+
+/// The first word of two, and what it is about.
+pub const GROUPS: &[(&str, &str)] = &[
+    ("container", "Manage containers"),
+    ("image", "Manage images"),
+    ("node", "Manage Swarm nodes"),
+    ("service", "Manage Swarm services"),
+    ("swarm", "Manage Swarm"),
+    ("system", "Manage skep"),
+];
+
+/// The commands that most people need first.
+pub const TOP: &[&str] = &[
+    "daemon",
+    "quickstart",
+    "ps",
+    "exec",
+    "images",
+    "version",
+    "info",
+];
+
+/// Every command.
+pub const COMMANDS: &[&Command] = &[
+    &events::EVENTS,
+    &inspect::INSPECT,
+    &logs::CONTAINER,
+    &logs::SERVICE,
+    &node::INSPECT,
+    &node::LS,
+    &node::PS,
+    &service::create::CREATE,
+    &service::INSPECT,
+    &service::LS,
+    &service::PS,
+    &service::RM,
+    &service::SCALE,
+    &swarm::INIT,
+    &swarm::LEAVE,
+    &system::DIAL_STDIO,
+    &version::VERSION,
+];

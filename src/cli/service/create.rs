@@ -1,0 +1,51 @@
+//! `service create`.
+
+use serde_json::Value;
+
+use crate::cli::answer::text;
+use crate::cli::client::Client;
+use crate::cli::commands::Run;
+use crate::cli::context::{Context, print};
+use crate::cli::failure::Failure;
+use crate::cli::flags::{Args, Command, Parsed};
+use crate::cli::service::{options, port, progress, spec, warn};
+
+/// `service create`.
+pub const CREATE: Command = Command {
+    names: &["service create"],
+    usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    about: "Create a new service",
+    args: Args::Program(1),
+    flags: options::FLAGS,
+    run: Run(|context, parsed| Box::pin(create(context, parsed))),
+};
+
+async fn create(context: Context, parsed: Parsed) -> Result<(), Failure> {
+    let mut spec = spec::build(&parsed)?;
+    join(&context.client, &parsed, &mut spec["TaskTemplate"]).await?;
+    let created = context.client.post("/services/create", &spec).await?;
+    warn(&created)?;
+    let id = text(&created, "/ID");
+    print(&format!("{id}\n"))?;
+    match parsed.on("detach") {
+        true => Ok(()),
+        false => progress::wait(&context, id, parsed.on("quiet")).await,
+    }
+}
+
+/// Puts what the spec refers to in, by its id.
+async fn join(client: &Client, parsed: &Parsed, task: &mut Value) -> Result<(), Failure> {
+    let networks = port::networks(client, parsed.list("network")).await?;
+    let secrets = port::files(client, "Secret", parsed.list("secret")).await?;
+    let configs = port::files(client, "Config", parsed.list("config")).await?;
+    if !networks.is_empty() {
+        task["Networks"] = networks.into();
+    }
+    if !secrets.is_empty() {
+        task["ContainerSpec"]["Secrets"] = secrets.into();
+    }
+    if !configs.is_empty() {
+        task["ContainerSpec"]["Configs"] = configs.into();
+    }
+    Ok(())
+}
