@@ -1,1 +1,21 @@
+//! Runs containers on this host, through one shim process each.
+//!
+//! `Runtime` is the daemon's side: it writes an attempt's folder, starts its shim, and reads what
+//! the shim leaves there. It keeps nothing in memory that a restart would lose.
+
 pub mod volume;
+pub mod signal;
+pub mod plan;
+pub mod request;
+pub mod attempt;
+pub mod cgroup;
+mod seccomp;
+pub mod log;
+mod init;
+mod hello;
+pub mod shim;
+pub mod entry;
+pub mod containers;
+pub mod adopt;
+pub mod exec;
+pub mod processes;

@@ -1,0 +1,165 @@
+//! What one attempt at a task runs, with every question answered: the only thing a shim reads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A container about to be started. Built by `runtime::request`, stored in the attempt's folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Kept for whoever adopts the container after a restart; the shim does not read them.
+    pub labels: BTreeMap<String, String>,
+    /// Unpacked image layers, the lowest first.
+    pub layers: Vec<PathBuf>,
+    /// Folder of the writable layer: `upper` and `work` are made in it.
+    pub writable: PathBuf,
+    pub process: ProcessPlan,
+    pub hostname: String,
+    pub domain: String,
+    pub network: Network,
+    pub resolver: Resolver,
+    pub mounts: Vec<MountPlan>,
+    pub read_only: bool,
+    pub sysctls: BTreeMap<String, String>,
+    pub limits: Limits,
+    pub security: Security,
+}
+
+/// The process itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessPlan {
+    pub args: Vec<String>,
+    pub env: Vec<String>,
+    /// Absolute; made if the image lacks it.
+    pub dir: String,
+    /// `user[:group]`, names or numbers, resolved inside the image; empty is root.
+    pub user: String,
+    /// Supplementary groups, names or numbers.
+    pub groups: Vec<String>,
+    pub tty: bool,
+    /// Run under a small pid 1 that reaps and forwards signals.
+    pub init: bool,
+    pub ulimits: Vec<UlimitPlan>,
+    pub oom_score_adj: i32,
+}
+
+/// One resource limit; `u64::MAX` is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UlimitPlan {
+    /// As in `RLIMIT_…`, lower case: `nofile`.
+    pub name: String,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// Which network namespace the container runs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// Its own, with nothing but loopback.
+    #[default]
+    Own,
+    Host,
+}
+
+/// What `/etc/hosts` and `/etc/resolv.conf` say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resolver {
+    /// Address and names.
+    pub hosts: Vec<(String, String)>,
+    /// Empty: the host's.
+    pub nameservers: Vec<String>,
+    pub search: Vec<String>,
+    pub options: Vec<String>,
+}
+
+/// One mount, its source resolved to a path of this host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MountPlan {
+    pub target: String,
+    pub read_only: bool,
+    pub kind: MountKind,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum MountKind {
+    Bind {
+        source: PathBuf,
+        /// Make the source if it is not there, instead of failing.
+        create: bool,
+        recursive: bool,
+        /// A read-only bind is so in the mounts below it too.
+        read_only_below: bool,
+        slave: bool,
+    },
+    /// A folder of this host. An empty one is first filled with what the image has at the target.
+    Volume {
+        source: PathBuf,
+        copy: bool,
+    },
+    Tmpfs {
+        size_bytes: u64,
+        mode: u32,
+    },
+    /// A file handed in with its content: a secret, a config.
+    File {
+        source: PathBuf,
+    },
+}
+
+/// Limits that control groups enforce; `None` is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub memory_bytes: Option<u64>,
+    /// Memory kept when others press, not a limit.
+    pub memory_reserved_bytes: Option<u64>,
+    /// Swap beyond the memory limit; `None` is none when memory is limited.
+    pub swap_bytes: Option<u64>,
+    pub swappiness: Option<u8>,
+    pub nano_cpus: Option<u64>,
+    pub pids: Option<u64>,
+}
+
+/// What the process may do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Security {
+    /// `CAP_…` names.
+    pub capabilities: Vec<String>,
+    pub no_new_privileges: bool,
+    /// Docker's default profile; only a spec that says `unconfined` turns it off.
+    pub seccomp: bool,
+    /// Hide kernel interfaces under /proc and /sys, as Docker does.
+    pub mask_paths: bool,
+}
+
+/// Docker's default capabilities.
+pub const DEFAULT_CAPABILITIES: [&str; 14] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+impl Default for Security {
+    fn default() -> Self {
+        Self {
+            capabilities: DEFAULT_CAPABILITIES.map(str::to_owned).to_vec(),
+            no_new_privileges: true,
+            seccomp: true,
+            mask_paths: true,
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! `skep shim DIR`: one single-threaded process per container attempt. It builds and starts the
+//! container with libcontainer, takes its output, waits for it and writes down how it ended; it
+//! survives the daemon. Only this folder names libcontainer, which forks and changes directory and
+//! so must never run in a process with threads.
+//!
+//! Memory is what a shim costs: it keeps two pipes, a log file and a buffer.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libcontainer::container::Container;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::error::LibcontainerError;
+use libcontainer::syscall::syscall::SyscallType;
+use rustix::fs::Mode;
+use rustix::pipe::PipeFlags;
+use rustix::process::{WaitOptions, WaitStatus};
+
+use crate::host::clock;
+use crate::runtime::attempt::{
+    Attempt, Bundle, Exit, ProcessMark, RecordError, Running, TAIL_BYTES,
+};
+use crate::runtime::cgroup::devices::DeviceProgram;
+use crate::runtime::cgroup::{Cgroup, CgroupError, Hierarchy};
+use crate::runtime::log::Stream;
+use crate::runtime::log::ring::{self, Ring};
+use crate::runtime::plan::{MountKind, MountPlan, Network, Plan};
+use executor::Program;
+use root::{Root, RootError};
+use spec::Places;
+use status::{Report, Status, one_line};
+use terminal::Console;
+use users::{User, UserError};
+
+mod root;
+mod users;
+mod etc;
+mod volume;
+mod loopback;
+mod spec;
+mod executor;
+pub mod terminal;
+mod output;
+pub mod status;
+pub mod tenant;
+
+/// Most bytes read of an image's /etc/passwd and /etc/group.
+const ACCOUNTS_BYTES_MAX: u64 = 1 << 20;
+
+/// The shim is the last to be killed for memory.
+const SHIM_OOM_SCORE: &str = "-999";
+
+/// The name of the container under `state/`; there is one.
+const STATE_NAME: &str = "c";
+
+/// The container could not be started. Users see this.
+#[derive(Debug, thiserror::Error)]
+enum ShimError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Root(#[from] RootError),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error("cannot {what}: {source}")]
+    Io {
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error("bind source path does not exist: {}", .0.display())]
+    NoSource(PathBuf),
+    #[error("cannot prepare the mount at {target}: {source}")]
+    Source { target: String, source: io::Error },
+    #[error("cannot make working directory {dir}: {source}")]
+    WorkingDir { dir: String, source: io::Error },
+    #[error("cannot create the container")]
+    Create(#[source] LibcontainerError),
+    #[error("{0}")]
+    Program(String),
+    #[error("the container's first process is gone")]
+    Vanished,
+}
+
+/// A started container.
+struct Contained {
+    running: Running,
+    log: Ring,
+    ends: Ends,
+}
+
+/// Runs the attempt in `dir` to its end.
+pub fn run(dir: &Path) -> ExitCode {
+    let Ok(status) = Status::take() else {
+        return ExitCode::FAILURE;
+    };
+    let attempt = Attempt {
+        dir: dir.to_owned(),
+    };
+    // Already a session's leader if started by hand.
+    let _ = rustix::process::setsid();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let started = attempt
+        .bundle()
+        .map_err(ShimError::from)
+        .and_then(|bundle| {
+            let group = Hierarchy::detect()?.group(bundle.cgroup_parent.join(&bundle.plan.id));
+            start(&attempt, bundle, &group)
+                .inspect_err(|_| clean_up(&attempt, &group))
+                .map(|contained| (contained, group))
+        });
+    match started {
+        Ok((contained, group)) => {
+            status.report(&Report::Started(contained.running));
+            release_memory();
+            end(&attempt, &group, contained)
+        }
+        Err(error) => {
+            status.report(&Report::Failed(one_line(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained, ShimError> {
+    let shim = std::process::id().try_into().ok().and_then(ProcessMark::of);
+    let shim = shim.ok_or(ShimError::Vanished)?;
+    let mut running = Running {
+        shim,
+        init: None,
+        started: clock::now(),
+    };
+    attempt.write_running(&running)?;
+    Hierarchy::detect()?
+        .group(bundle.cgroup_parent.join("shims"))
+        .join()?;
+    let log = Ring::create(&attempt.dir, bundle.log_bytes).map_err(failed("create the log"))?;
+    let mut plan = bundle.plan;
+    group.create()?;
+    group.limit(&plan.limits)?;
+    let devices = device_program(group, &mut plan);
+    root::own_mounts()?;
+    root::mount(attempt, &plan)?;
+    let user = prepare_root(attempt, &mut plan)?;
+    write_config(attempt, &plan, &user, group)?;
+
+    let (failure, failing) = pipe(PipeFlags::CLOEXEC)?;
+    let (mut container, ends) = build(attempt, &plan, failing)?;
+    let init = container.pid().ok_or(ShimError::Vanished)?.as_raw();
+    protect(&plan, group, devices.as_ref(), init)?;
+    running.init = Some(ProcessMark::of(init).ok_or(ShimError::Vanished)?);
+    running.started = clock::now();
+    attempt.write_running(&running)?;
+    container.start().map_err(ShimError::Create)?;
+    await_program(failure)?;
+    Ok(Contained { running, log, ends })
+}
+
+/// Version 2's guard. Where the kernel has none, nodes cannot be made instead: the root is mounted
+/// without devices, so that those of an image do not open either.
+fn device_program(group: &Cgroup, plan: &mut Plan) -> Option<DeviceProgram> {
+    group.device_dir()?;
+    let program = DeviceProgram::load().ok();
+    if program.is_none() {
+        plan.security
+            .capabilities
+            .retain(|name| name != "CAP_MKNOD");
+    }
+    program
+}
+
+/// What the container finds in its root: who it is, its working directory, its files under /etc
+/// and its volumes.
+fn prepare_root(attempt: &Attempt, plan: &mut Plan) -> Result<User, ShimError> {
+    let root = Root::open(&attempt.root()).map_err(failed("open the root"))?;
+    let user = find_user(&root, plan)?;
+    if !plan
+        .process
+        .env
+        .iter()
+        .any(|entry| entry.starts_with("HOME="))
+    {
+        plan.process.env.push(format!("HOME={}", user.home));
+    }
+    let dir = plan.process.dir.clone();
+    root.make_dir(&dir)
+        .map_err(|source| ShimError::WorkingDir { dir, source })?;
+    plan.mounts
+        .iter()
+        .try_for_each(|mount| prepare_source(&root, plan, mount))?;
+    write_etc(attempt, plan).map_err(failed("write the files of /etc"))?;
+    Ok(user)
+}
+
+/// Sources that the container's start may make or fill.
+fn prepare_source(root: &Root, plan: &Plan, mount: &MountPlan) -> Result<(), ShimError> {
+    let unusable = |source: io::Error| ShimError::Source {
+        target: mount.target.clone(),
+        source,
+    };
+    match &mount.kind {
+        MountKind::Bind {
+            source,
+            create: true,
+            ..
+        } => fs::create_dir_all(source).map_err(unusable),
+        MountKind::Bind { source, .. } | MountKind::File { source } if !source.exists() => {
+            Err(ShimError::NoSource(source.clone()))
+        }
+        MountKind::Volume { source, copy } => {
+            if source.starts_with(&plan.writable) {
+                fs::create_dir_all(source).map_err(unusable)?;
+            }
+            if *copy {
+                volume::fill(root, &mount.target, source).map_err(unusable)
+            } else {
+                Ok(())
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find_user(root: &Root, plan: &Plan) -> Result<User, ShimError> {
+    let read = |path| {
+        root.read(path, ACCOUNTS_BYTES_MAX)
+            .map_err(failed("read the image's users"))
+    };
+    let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
+    Ok(users::resolve(
+        &plan.process.user,
+        &plan.process.groups,
+        &passwd,
+        &group,
+    )?)
+}
+
+fn write_etc(attempt: &Attempt, plan: &Plan) -> io::Result<()> {
+    let host = |path| fs::read_to_string(path).unwrap_or_default();
+    fs::create_dir_all(attempt.etc())?;
+    let put = |name, text: String| fs::write(attempt.etc().join(name), text);
+    put("hosts", etc::hosts(plan, &host("/etc/hosts")))?;
+    put("hostname", etc::hostname(plan))?;
+    put(
+        "resolv.conf",
+        etc::resolv_conf(plan, &host("/etc/resolv.conf")),
+    )
+}
+
+fn write_config(
+    attempt: &Attempt,
+    plan: &Plan,
+    user: &User,
+    group: &Cgroup,
+) -> Result<(), ShimError> {
+    let init = if plan.process.init {
+        Some(own_program(attempt)?)
+    } else {
+        None
+    };
+    let (root, etc, cgroup) = (attempt.root(), attempt.etc(), group.absolute());
+    let places = Places {
+        root: &root,
+        etc: &etc,
+        init: init.as_deref(),
+        cgroup: &cgroup,
+    };
+    let config = spec::config(plan, user, places).to_string();
+    fs::write(attempt.dir.join("config.json"), config).map_err(failed("write config.json"))
+}
+
+/// This very binary under a name of its own: the daemon's file may have been replaced meanwhile.
+fn own_program(attempt: &Attempt) -> Result<PathBuf, ShimError> {
+    let path = attempt.dir.join("init");
+    fs::write(&path, "").map_err(failed("make the init program"))?;
+    rustix::mount::mount_bind("/proc/self/exe", &path)
+        .map_err(|error| failed("mount the init program")(error.into()))?;
+    Ok(path)
+}
+
+/// Builds the container: its first process waits to be told to start.
+fn build(attempt: &Attempt, plan: &Plan, failing: OwnedFd) -> Result<(Container, Ends), ShimError> {
+    let mut process = plan.process.clone();
+    if process.init {
+        let head = [spec::INIT_TARGET, "init", "--"].map(str::to_owned);
+        process.args.splice(0..0, head);
+    }
+    let program = Program::new(&process, &plan.security, failing.as_raw_fd());
+    let builder = ContainerBuilder::new(STATE_NAME.to_owned(), SyscallType::default())
+        .with_root_path(attempt.state())
+        .map_err(ShimError::Create)?
+        .with_executor(program);
+    let (builder, open) = if process.tty {
+        let socket = attempt.dir.join("console");
+        let console = Console::listen(&socket).map_err(failed("make the console"))?;
+        (
+            builder.with_console_socket(Some(socket)),
+            Open::Terminal(console),
+        )
+    } else {
+        let null = fs::File::open("/dev/null").map_err(failed("open /dev/null"))?;
+        let ((out, out_end), (err, err_end)) = (output_pipe()?, output_pipe()?);
+        let builder = builder
+            .with_stdin(null)
+            .with_stdout(out_end)
+            .with_stderr(err_end);
+        (
+            builder,
+            Open::Pipes(vec![(out, Stream::Stdout), (err, Stream::Stderr)]),
+        )
+    };
+    let container = builder
+        .as_init(&attempt.dir)
+        .with_systemd(false)
+        .with_detach(true)
+        .build()
+        .map_err(ShimError::Create)?;
+    let ends = match open {
+        Open::Pipes(ends) => ends,
+        Open::Terminal(console) => {
+            let master = console.receive().map_err(failed("receive the terminal"))?;
+            do_not_block(&master)?;
+            vec![(master, Stream::Stdout)]
+        }
+    };
+    Ok((container, ends))
+}
+
+/// Where a container's output comes from.
+type Ends = Vec<(OwnedFd, Stream)>;
+
+/// Where it will come from, before the container is built.
+enum Open {
+    Pipes(Ends),
+    Terminal(Console),
+}
+
+/// What only holds once the first process is there, and must before it runs its program.
+fn protect(
+    plan: &Plan,
+    group: &Cgroup,
+    devices: Option<&DeviceProgram>,
+    init: i32,
+) -> Result<(), ShimError> {
+    if let (Some(program), Some(dir)) = (devices, group.device_dir()) {
+        program.attach(&dir).map_err(failed("restrict devices"))?;
+    }
+    group.deny_tun()?;
+    if plan.network == Network::Own {
+        loopback::bring_up(init).map_err(failed("bring up the loopback interface"))?;
+    }
+    // libcontainer has given the container's score to this process too. Where the right to lower
+    // it is missing, the container's stays.
+    let _ = fs::write("/proc/self/oom_score_adj", SHIM_OOM_SCORE);
+    Ok(())
+}
+
+/// The program closes the pipe by starting; words in it are why it did not.
+fn await_program(failure: OwnedFd) -> Result<(), ShimError> {
+    let mut text = String::new();
+    let mut failure = fs::File::from(failure);
+    io::Read::read_to_string(&mut failure, &mut text).map_err(failed("wait for the program"))?;
+    if text.is_empty() {
+        Ok(())
+    } else {
+        Err(ShimError::Program(text))
+    }
+}
+
+/// Waits for the end, writes it down and leaves nothing behind but what the daemon reads.
+fn end(attempt: &Attempt, group: &Cgroup, mut contained: Contained) -> ExitCode {
+    let init = contained.running.init.map_or(0, |init| init.pid);
+    let status = output::run(init, contained.ends, &mut contained.log);
+    let exit = match status {
+        Ok(status) => exit_of(attempt, group, status),
+        Err(_) => Exit {
+            finished: clock::now(),
+            ..Exit::default()
+        },
+    };
+    let written = attempt.write_exit(&exit);
+    clean_up(attempt, group);
+    if written.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn exit_of(attempt: &Attempt, group: &Cgroup, status: WaitStatus) -> Exit {
+    let signal = status.terminating_signal();
+    let code = status.exit_status().or(signal.map(|signal| 128 + signal));
+    let failed = code != Some(0);
+    let tail = if failed {
+        ring::tail(&attempt.dir, TAIL_BYTES)
+    } else {
+        Vec::new()
+    };
+    let oom_killed = failed && group.oom_kills() > 0;
+    Exit {
+        code,
+        signal,
+        oom_killed,
+        finished: clock::now(),
+        tail,
+    }
+}
+
+/// Errors are left to the daemon, which removes the attempt and reports what it cannot.
+fn clean_up(attempt: &Attempt, group: &Cgroup) {
+    group.kill();
+    // A first process that never ran its program is this process's child; others are reaped by
+    // their own parents.
+    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
+    let _ = group.remove();
+    let _ = root::unmount(attempt);
+}
+
+/// Building leaves free memory behind; glibc keeps it unless told.
+fn release_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim has no preconditions.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+fn output_pipe() -> Result<(OwnedFd, OwnedFd), ShimError> {
+    let (read, write) = pipe(PipeFlags::CLOEXEC)?;
+    // Only the shim's end: programs expect theirs to block.
+    do_not_block(&read)?;
+    Ok((read, write))
+}
+
+fn do_not_block(fd: &OwnedFd) -> Result<(), ShimError> {
+    let set = rustix::io::ioctl_fionbio(fd, true);
+    set.map_err(|error| failed("set up the container's output")(error.into()))
+}
+
+fn pipe(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd), ShimError> {
+    rustix::pipe::pipe_with(flags).map_err(|error| failed("make a pipe")(error.into()))
+}
+
+fn failed(what: &'static str) -> impl FnOnce(io::Error) -> ShimError {
+    move |source| ShimError::Io { what, source }
+}

@@ -1,0 +1,234 @@
+//! The plan in libcontainer's words: the `config.json` of the Open Container Initiative.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::runtime::plan::{MountKind, MountPlan, Network, Plan, ProcessPlan, Security};
+use crate::runtime::shim::users::User;
+
+/// What stays hidden, as Docker has it.
+const MASKED_PATHS: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+const READ_ONLY_PATHS: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// What the kernel needs in addition for the one step in which a filter is installed without
+/// `no_new_privs`; the executor gives it back.
+pub const FILTER_CAPABILITIES: [&str; 2] = ["CAP_SYS_ADMIN", "CAP_SETPCAP"];
+
+/// Where the small pid 1 appears in a container.
+pub const INIT_TARGET: &str = "/sbin/docker-init";
+
+/// Files of this host that the specification refers to.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    pub root: &'a Path,
+    pub etc: &'a Path,
+    pub init: Option<&'a Path>,
+    pub cgroup: &'a Path,
+}
+
+/// The whole `config.json`.
+pub fn config(plan: &Plan, user: &User, places: Places<'_>) -> Value {
+    json!({
+        "ociVersion": "1.0.2",
+        "process": process(&plan.process, &plan.security, user),
+        "root": {"path": places.root, "readonly": plan.read_only},
+        "hostname": plan.hostname,
+        "domainname": plan.domain,
+        "mounts": mounts(plan, places),
+        "linux": linux(plan, places),
+    })
+}
+
+/// The process of a container or of an exec in it.
+pub fn process(process: &ProcessPlan, security: &Security, user: &User) -> Value {
+    let mut capabilities = security.capabilities.clone();
+    if security.seccomp && !security.no_new_privileges {
+        capabilities.extend(FILTER_CAPABILITIES.map(str::to_owned));
+    }
+    let rlimits: Vec<_> = process
+        .ulimits
+        .iter()
+        .map(|limit| {
+            let name = format!("RLIMIT_{}", limit.name.to_uppercase());
+            json!({"type": name, "soft": limit.soft, "hard": limit.hard})
+        })
+        .collect();
+    json!({
+        "terminal": process.tty,
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": user.groups, "umask": 0o022},
+        "args": process.args,
+        "env": process.env,
+        "cwd": process.dir,
+        "capabilities": {
+            "bounding": capabilities,
+            "effective": capabilities,
+            "permitted": capabilities,
+            "inheritable": [],
+            "ambient": [],
+        },
+        "rlimits": rlimits,
+        "noNewPrivileges": security.no_new_privileges,
+        "oomScoreAdj": process.oom_score_adj,
+    })
+}
+
+fn linux(plan: &Plan, places: Places<'_>) -> Value {
+    let mut namespaces = vec!["pid", "ipc", "uts", "mount", "cgroup"];
+    let mut sysctls = plan.sysctls.clone();
+    if plan.network == Network::Own {
+        namespaces.push("network");
+        let default = [
+            ("net.ipv4.ip_unprivileged_port_start", "0"),
+            ("net.ipv4.ping_group_range", "0 2147483647"),
+        ];
+        for (name, value) in default {
+            sysctls
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+    }
+    let namespaces: Vec<_> = namespaces
+        .into_iter()
+        .map(|name| json!({"type": name}))
+        .collect();
+    let (masked, read_only): (&[_], &[_]) = if plan.security.mask_paths {
+        (&MASKED_PATHS, &READ_ONLY_PATHS)
+    } else {
+        (&[], &[])
+    };
+    let slave = |mount: &MountPlan| matches!(mount.kind, MountKind::Bind { slave: true, .. });
+    let propagation = if plan.mounts.iter().any(slave) {
+        "slave"
+    } else {
+        "private"
+    };
+    json!({
+        "cgroupsPath": places.cgroup,
+        // Limits are written by `cgroup`; libcontainer writes version 1's device list only.
+        "resources": {"devices": [{"allow": false, "access": "rwm"}]},
+        "namespaces": namespaces,
+        "sysctl": sysctls,
+        "maskedPaths": masked,
+        "readonlyPaths": read_only,
+        "rootfsPropagation": propagation,
+    })
+}
+
+fn mounts(plan: &Plan, places: Places<'_>) -> Vec<Value> {
+    let mut all = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
+        mount(
+            "/sys",
+            "sysfs",
+            "sysfs",
+            &["nosuid", "noexec", "nodev", "ro"],
+        ),
+        mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            &["nosuid", "noexec", "nodev", "relatime", "ro"],
+        ),
+        mount(
+            "/dev/mqueue",
+            "mqueue",
+            "mqueue",
+            &["nosuid", "noexec", "nodev"],
+        ),
+    ];
+    if !plan.mounts.iter().any(|mount| mount.target == "/dev/shm") {
+        let options = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
+        all.push(mount("/dev/shm", "tmpfs", "shm", &options));
+    }
+    for name in ["resolv.conf", "hostname", "hosts"] {
+        let target = format!("/etc/{name}");
+        if !plan.mounts.iter().any(|mount| mount.target == target) {
+            all.push(mount(&target, "bind", &places.etc.join(name), &["rbind"]));
+        }
+    }
+    if let Some(init) = places.init {
+        all.push(mount(INIT_TARGET, "bind", init, &["bind", "ro"]));
+    }
+    // A mount inside another's target comes after it.
+    let mut own: Vec<_> = plan.mounts.iter().collect();
+    own.sort_by_key(|mount| Path::new(&mount.target).components().count());
+    all.extend(own.into_iter().map(own_mount));
+    all
+}
+
+fn own_mount(plan: &MountPlan) -> Value {
+    let target = plan.target.as_str();
+    let access = if plan.read_only { "ro" } else { "rw" };
+    match &plan.kind {
+        MountKind::Bind {
+            source,
+            recursive,
+            read_only_below,
+            ..
+        } => {
+            let bind = if *recursive { "rbind" } else { "bind" };
+            let recursive = plan.read_only && *read_only_below;
+            mount(
+                target,
+                "bind",
+                source,
+                &[bind, if recursive { "rro" } else { access }],
+            )
+        }
+        MountKind::File { source } => mount(target, "bind", source, &["bind", access]),
+        MountKind::Volume { source, .. } => mount(target, "bind", source, &["rbind", access]),
+        MountKind::Tmpfs { size_bytes, mode } => {
+            let mode = format!("mode={mode:o}");
+            let mut options = vec!["nosuid", "noexec", "nodev", access, mode.as_str()];
+            let size = format!("size={size_bytes}");
+            if *size_bytes > 0 {
+                options.push(&size);
+            }
+            mount(target, "tmpfs", "tmpfs", &options)
+        }
+    }
+}
+
+fn mount(target: &str, kind: &str, source: impl AsRef<Path>, options: &[&str]) -> Value {
+    json!({"destination": target, "type": kind, "source": source.as_ref(), "options": options})
+}

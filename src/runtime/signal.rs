@@ -1,0 +1,90 @@
+//! Signals as users name them.
+
+/// The number of `SIGTERM`, `term`, `15` or `RTMIN+3`; none if there is no such signal.
+pub fn parse(name: &str) -> Option<i32> {
+    if let Ok(number) = name.parse() {
+        return (1..=libc::SIGRTMAX()).contains(&number).then_some(number);
+    }
+    let upper = name.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(above) = name.strip_prefix("RTMIN") {
+        return real_time(libc::SIGRTMIN(), above);
+    }
+    if let Some(below) = name.strip_prefix("RTMAX") {
+        return real_time(libc::SIGRTMAX(), below);
+    }
+    SIGNALS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, number)| *number)
+}
+
+fn real_time(from: i32, offset: &str) -> Option<i32> {
+    let offset = if offset.is_empty() {
+        0
+    } else {
+        offset.parse::<i32>().ok()?
+    };
+    let number = from.checked_add(offset)?;
+    (libc::SIGRTMIN()..=libc::SIGRTMAX())
+        .contains(&number)
+        .then_some(number)
+}
+
+const SIGNALS: [(&str, i32); 32] = [
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("ILL", libc::SIGILL),
+    ("TRAP", libc::SIGTRAP),
+    ("ABRT", libc::SIGABRT),
+    ("IOT", libc::SIGIOT),
+    ("BUS", libc::SIGBUS),
+    ("FPE", libc::SIGFPE),
+    ("KILL", libc::SIGKILL),
+    ("USR1", libc::SIGUSR1),
+    ("SEGV", libc::SIGSEGV),
+    ("USR2", libc::SIGUSR2),
+    ("PIPE", libc::SIGPIPE),
+    ("ALRM", libc::SIGALRM),
+    ("TERM", libc::SIGTERM),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("CHLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("STOP", libc::SIGSTOP),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("URG", libc::SIGURG),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("WINCH", libc::SIGWINCH),
+    ("IO", libc::SIGIO),
+    ("PWR", libc::SIGPWR),
+    ("SYS", libc::SIGSYS),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_go_by_name_number_and_distance() {
+        assert_eq!(parse("SIGTERM"), Some(15));
+        assert_eq!(parse("quit"), Some(3));
+        assert_eq!(parse("9"), Some(9));
+        assert_eq!(parse("SIGRTMIN+3"), Some(libc::SIGRTMIN() + 3));
+        assert_eq!(parse("RTMAX-1"), Some(libc::SIGRTMAX() - 1));
+    }
+
+    #[test]
+    fn there_are_no_other_signals() {
+        for name in [
+            "", "0", "-1", "65", "SIG", "SIGNOPE", "RTMIN-1", "RTMIN+99", "RTMIN+x",
+        ] {
+            assert_eq!(parse(name), None, "{name}");
+        }
+    }
+}
