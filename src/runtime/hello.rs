@@ -29,7 +29,8 @@ pub fn run() -> ExitCode {
         }
     };
     let text = greeting();
-    println!("hello: listening on port {port}");
+    // The log says so; without one there is nobody to tell.
+    let _ = writeln!(io::stdout(), "hello: listening on port {port}");
     for client in listener.incoming().flatten() {
         // A client that goes away is no reason to end.
         let _ = answer(client, &text);

@@ -57,7 +57,9 @@ fn serve(child: Pid, all: &libc::sigset_t) -> ExitCode {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == child {
                 let status = std::process::ExitStatus::from_raw(status.as_raw());
-                let code = status.code().or(status.signal().map(|signal| 128 + signal));
+                let code = status
+                    .code()
+                    .or_else(|| status.signal().map(|signal| 128 + signal));
                 return ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
             }
         }

@@ -78,7 +78,7 @@ impl Reader {
     /// The next record; none at the end of the log, or of the container if it is followed.
     pub async fn next(&mut self) -> Result<Option<Record>, LogError> {
         loop {
-            while let Some(record) = self.ready.pop_front() {
+            if let Some(record) = self.ready.pop_front() {
                 if self.wanted.until.is_some_and(|until| record.at > until) {
                     return Ok(None);
                 }

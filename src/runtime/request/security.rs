@@ -104,7 +104,7 @@ pub fn plan(spec: &ContainerSpec, labels: &Labels) -> Result<Security, Refused> 
     let label = spec
         .labels
         .get(NO_NEW_PRIVILEGES_LABEL)
-        .or(labels.get(NO_NEW_PRIVILEGES_LABEL));
+        .or_else(|| labels.get(NO_NEW_PRIVILEGES_LABEL));
     let lifted = label.is_some_and(|value| value == "false");
     let unconfined = privileges
         .seccomp

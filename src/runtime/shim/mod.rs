@@ -393,7 +393,9 @@ fn end(attempt: &Attempt, group: &Cgroup, mut contained: Contained) -> ExitCode 
 
 fn exit_of(attempt: &Attempt, group: &Cgroup, status: WaitStatus) -> Exit {
     let signal = status.terminating_signal();
-    let code = status.exit_status().or(signal.map(|signal| 128 + signal));
+    let code = status
+        .exit_status()
+        .or_else(|| signal.map(|signal| 128 + signal));
     let failed = code != Some(0);
     let tail = if failed {
         ring::tail(&attempt.dir, TAIL_BYTES)

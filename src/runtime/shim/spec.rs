@@ -183,7 +183,7 @@ fn mounts(plan: &Plan, places: Places<'_>) -> Vec<Value> {
     for name in ["resolv.conf", "hostname", "hosts"] {
         let target = format!("/etc/{name}");
         if !plan.mounts.iter().any(|mount| mount.target == target) {
-            all.push(mount(&target, "bind", &places.etc.join(name), &["rbind"]));
+            all.push(mount(&target, "bind", places.etc.join(name), &["rbind"]));
         }
     }
     if let Some(init) = places.init {

@@ -1,7 +1,23 @@
+//! Starts and ends.
+
+use skep::runtime::adopt::Found;
+use skep::runtime::attempt::ProcessMark;
+
 use super::*;
 
+const FOR_EVER: &str = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+
+/// Kills a process and waits until it is dead.
+fn kill_9(mark: ProcessMark) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let process = pidfd_open(Pid::from_raw(mark.pid).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, Signal::KILL).unwrap();
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+}
+
 #[test]
-fn a_program_runs_and_leaves_its_exit_its_output_and_nothing_else() {
+fn a_program_leaves_its_exit_its_output_and_nothing_else() {
     let Some(host) = host("life") else { return };
     let (exit, output) = host.run(host.plan('a', "echo out; echo err >&2; exit 7"));
     assert_eq!(
@@ -14,4 +30,119 @@ fn a_program_runs_and_leaves_its_exit_its_output_and_nothing_else() {
     );
     assert_eq!(exit.tail.len(), output.len());
     assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_program_that_cannot_start_says_why_in_one_line() {
+    let Some(host) = host("unable") else { return };
+    let reason = |change: fn(&mut Plan)| {
+        let mut plan = host.plan('a', "");
+        change(&mut plan);
+        let error = host.start(plan).unwrap_err().to_string();
+        block_on(host.runtime.remove(&id('a'))).unwrap();
+        assert_eq!(host.leftovers(), Vec::<String>::new());
+        error
+    };
+    assert_eq!(
+        reason(|plan| plan.process.args = vec!["nope".to_owned()]),
+        "exec: \"nope\": executable file not found in $PATH"
+    );
+    assert_eq!(
+        reason(|plan| plan.process.args = vec!["/etc/passwd".to_owned()]),
+        "exec: \"/etc/passwd\": Permission denied (os error 13)"
+    );
+    assert_eq!(
+        reason(|plan| plan.process.user = "nobody".to_owned()),
+        "unable to find user nobody: no matching entries in passwd file"
+    );
+    assert_eq!(
+        reason(|plan| plan.layers.clear()),
+        "the image has no layers"
+    );
+    assert!(reason(|plan| plan.layers.push("/nowhere".into())).starts_with("cannot mount"));
+}
+
+#[test]
+fn signals_reach_the_program_and_kill_leaves_nothing_of_it() {
+    let Some(host) = host("signals") else { return };
+    let stopped = host.start(host.plan('a', FOR_EVER)).unwrap();
+    host.await_line(&stopped, "ready");
+    host.runtime.signal(&stopped, 15).unwrap();
+    assert_eq!(block_on(host.runtime.wait(&stopped)).unwrap().code, Some(3));
+
+    let killed = host.start(host.plan('b', FOR_EVER)).unwrap();
+    host.await_line(&killed, "ready");
+    host.runtime.kill(&killed).unwrap();
+    let exit = block_on(host.runtime.wait(&killed)).unwrap();
+    assert_eq!((exit.code, exit.signal), (Some(137), Some(9)));
+    assert!(!exit.oom_killed, "killed by hand, not for memory");
+    assert!(host.runtime.signal(&killed, 15).is_err());
+}
+
+#[test]
+fn a_restarted_daemon_finds_what_runs_and_what_ended() {
+    let Some(mut host) = host("adopt") else {
+        return;
+    };
+    let runs = host.start(host.plan('a', FOR_EVER)).unwrap();
+    host.await_line(&runs, "ready");
+    let ended = host.start(host.plan('b', "exit 5")).unwrap();
+    block_on(host.runtime.wait(&ended)).unwrap();
+    block_on(host.runtime.prepare(host.plan('c', ""))).unwrap();
+    host.restart();
+    let found = block_on(host.runtime.adopt()).unwrap();
+    let ids: Vec<_> = found.iter().map(|adopted| adopted.id.as_str()).collect();
+    assert_eq!(ids, [runs.as_str(), ended.as_str(), id('c').as_str()]);
+    assert!(matches!(found[0].state, Found::Running(_)));
+    assert!(matches!(&found[1].state, Found::Ended(_, exit) if exit.code == Some(5)));
+    assert_eq!(found[2].state, Found::Prepared);
+    host.runtime.signal(&runs, 15).unwrap();
+    assert_eq!(block_on(host.runtime.wait(&runs)).unwrap().code, Some(3));
+}
+
+#[test]
+fn the_end_of_a_shim_is_the_end_of_its_container_with_an_unknown_exit() {
+    let Some(host) = host("shim") else { return };
+    block_on(host.runtime.prepare(host.plan('a', FOR_EVER))).unwrap();
+    let running = block_on(host.runtime.start(&id('a'))).unwrap();
+    host.await_line(&id('a'), "ready");
+    kill_9(running.shim);
+    let exit = block_on(host.runtime.wait(&id('a'))).unwrap();
+    assert_eq!((exit.code, exit.signal), (None, None));
+    assert!(!running.init.unwrap().is_there(), "the container goes too");
+    block_on(host.runtime.remove(&id('a'))).unwrap();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_shim_killed_while_no_daemon_ran_is_swept_at_the_next_start() {
+    let Some(mut host) = host("sweep") else {
+        return;
+    };
+    block_on(host.runtime.prepare(host.plan('a', FOR_EVER))).unwrap();
+    let running = block_on(host.runtime.start(&id('a'))).unwrap();
+    kill_9(running.shim);
+    host.restart();
+    let found = block_on(host.runtime.adopt()).unwrap();
+    assert!(matches!(&found[0].state, Found::Ended(_, exit) if exit.code.is_none()));
+    assert!(!running.init.unwrap().is_there());
+}
+
+#[test]
+fn a_shim_is_outside_the_group_of_whoever_started_it() {
+    let Some(host) = host("groups") else { return };
+    block_on(host.runtime.prepare(host.plan('a', FOR_EVER))).unwrap();
+    let running = block_on(host.runtime.start(&id('a'))).unwrap();
+    let groups = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    for line in groups(running.shim.pid).lines() {
+        assert!(line.ends_with("/shims"), "{line}");
+    }
+    // systemd kills by the hierarchies without controllers too.
+    let own = std::process::id().cast_signed();
+    for (own, init) in groups(own)
+        .lines()
+        .zip(groups(running.init.unwrap().pid).lines())
+    {
+        assert_ne!(own, init);
+    }
 }
