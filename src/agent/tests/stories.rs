@@ -103,6 +103,10 @@ fn a_desired_state_that_comes_late_changes_nothing() {
         "desired shutdown; desired running; exits 0",
         "+stop; -; shutdown",
     );
+    check(
+        "assigned web.1 running; desired shutdown; desired running; prepared",
+        "+prepare, accepted, preparing; -; -; +remove, ready, shutdown",
+    );
 }
 
 #[test]
@@ -220,6 +224,10 @@ fn what_ended_while_no_daemon_was_there_is_judged_by_what_is_wanted() {
 #[test]
 fn an_end_that_the_manager_knows_is_not_told_again() {
     check_running(
+        "exits 0; restarted, exits 0; connected; full web.1 shutdown/complete",
+        "complete; -; hello; -",
+    );
+    check_running(
         "exits 3; restarted, exits 3; connected; full web.1 running/failed; removed",
         "failed (task: non-zero exit (3)); -; hello; -; +remove",
     );
@@ -332,4 +340,37 @@ fn a_failed_task_keeps_the_end_of_its_log_and_its_container() {
     assert_eq!(container.container_id, attempt.container.to_string());
     assert_eq!((container.pid, container.exit_code), (7, 2));
     assert_eq!(updates[0].status.message, "started");
+}
+
+#[test]
+fn of_two_attempts_at_a_task_the_one_that_runs_counts_and_the_other_goes() {
+    let mut world = World::default();
+    let task = assignment("web.1", "running");
+    let mut found = |number, condition| {
+        let container = ContainerId::draw(&mut world.rng);
+        let attempt = Attempt {
+            task: task.task,
+            number,
+            container,
+        };
+        Found {
+            record: Record {
+                attempt,
+                assignment: Arc::new(task.clone()),
+            },
+            condition,
+        }
+    };
+    let ended = || Condition::Ended(Exit::default());
+    let first = found(1, ended());
+    let runs = found(
+        2,
+        Condition::Running {
+            pid: 7,
+            since: Time(1),
+        },
+    );
+    let last = found(3, ended());
+    let losers = [&first, &last].map(|loser| Effect::Remove(loser.record.attempt));
+    assert_eq!(world.step(Event::Adopted(vec![first, runs, last])), losers);
 }
