@@ -41,7 +41,8 @@ pub enum Host {
 pub enum Error {
     /// It is none of the known kinds.
     #[error(
-        "invalid host {0:?}: use unix:///path/to/socket, tcp://127.0.0.1:port or ssh://[user@]machine"
+        "invalid host {0:?}: use unix:///path/to/socket, tcp://127.0.0.1:port or \
+         ssh://[user@]machine"
     )]
     Form(String),
     /// It is TCP to elsewhere, which needs TLS.

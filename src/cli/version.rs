@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, FORMAT_INSPECT, Parsed};
 use crate::cli::format::Template;
 use crate::cli::table::padded;
+use crate::image::platform::Platform;
 
 /// `version`.
 pub const VERSION: Command = Command {
@@ -37,9 +38,9 @@ async fn version(context: Context, parsed: Parsed) -> Result<(), Failure> {
         Ok(_) => context.client.version().await?,
         Err(_) => String::new(),
     };
-    let arch = std::env::consts::ARCH;
+    let here = Platform::host();
     let client = json!({
-        "Version": OWN, "ApiVersion": api, "Os": std::env::consts::OS, "Arch": arch,
+        "Version": OWN, "ApiVersion": api, "Os": here.os, "Arch": here.architecture,
     });
     let (server, missing) = match answer {
         Ok(server) => (server, None),

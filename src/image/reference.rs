@@ -330,7 +330,7 @@ mod tests {
             &format!("invalid repository name ({hex}), cannot specify 64-byte hexadecimal strings"),
         );
         refused(
-            &"a/".repeat(130).trim_end_matches('/').to_owned(),
+            "a/".repeat(130).trim_end_matches('/'),
             "repository name must not be more than 255 characters",
         );
         let bad = [
