@@ -13,7 +13,7 @@ use futures_lite::{AsyncReadExt, future};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::host::clock::{self, Stopwatch};
+use crate::host::clock;
 use crate::host::wait::{blocking, sleep};
 use crate::runtime::attempt::{Attempt, Bundle, Exit, ProcessMark, RecordError, Running};
 use crate::runtime::cgroup::devices::DeviceProgram;
@@ -31,7 +31,7 @@ pub const LOG_BYTES_TOTAL: u32 = 16 << 20;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long killed processes may take to be gone.
-const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT_MS: u64 = 5000;
 const KILL_POLL: Duration = Duration::from_millis(2);
 
 const ID_LEN: usize = 64;
@@ -377,24 +377,22 @@ impl Runtime {
     /// Kills shim and container and waits until the group is empty, or it takes too long.
     async fn kill_all(&self, id: &str, attempt: &Attempt) {
         let group = self.group(id);
-        let running = attempt.running().ok().flatten();
-        let marks = running.map_or(Vec::new(), |running| {
-            [Some(running.shim), running.init]
-                .into_iter()
-                .flatten()
-                .collect()
-        });
-        let began = Stopwatch::start();
-        while began.elapsed() < KILL_TIMEOUT {
-            let living: Vec<_> = marks.iter().copied().filter_map(open).collect();
-            if living.is_empty() && group.processes().is_empty() {
+        let shim = attempt.running().ok().flatten().map(|running| running.shim);
+        let began = clock::now();
+        loop {
+            let shim = shim.and_then(open);
+            if let Some(shim) = &shim {
+                // It may have ended since it was opened.
+                let _ = send(shim, Signal::KILL.as_raw());
+            }
+            let left = group.processes();
+            if shim.is_none() && left.is_empty() {
                 break;
             }
-            for process in &living {
-                // It may have ended since it was opened.
-                let _ = send(process, Signal::KILL.as_raw());
-            }
             group.kill();
+            if clock::now().since_ms(began) > KILL_TIMEOUT_MS {
+                break;
+            }
             sleep(KILL_POLL).await;
         }
         self.reap();

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::time::Time;
+
 /// A container about to be started. Built by `runtime::request`, stored in the attempt's folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// 64 hexadecimal digits.
     pub id: String,
-    /// Kept for whoever adopts the container after a restart; the shim does not read them.
+    /// Kept for whoever lists containers; the shim does not read them.
     pub labels: BTreeMap<String, String>,
+    pub origin: Origin,
     /// Unpacked image layers, the lowest first.
     pub layers: Vec<PathBuf>,
     /// Folder of the writable layer: `upper` and `work` are made in it.
@@ -26,6 +29,17 @@ pub struct Plan {
     pub sysctls: BTreeMap<String, String>,
     pub limits: Limits,
     pub security: Security,
+}
+
+/// Where a container comes from, kept for whoever lists containers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The container's name, for users.
+    pub name: String,
+    /// The image as the spec names it, and its id.
+    pub image: String,
+    pub image_id: String,
+    pub created: Time,
 }
 
 /// The process itself.
@@ -44,6 +58,8 @@ pub struct ProcessPlan {
     pub init: bool,
     pub ulimits: Vec<UlimitPlan>,
     pub oom_score_adj: i32,
+    /// What asks it to end.
+    pub stop_signal: i32,
 }
 
 /// One resource limit; `u64::MAX` is none.

@@ -47,6 +47,11 @@ pub const BRIDGE: (NetworkId, &str) = (
 );
 
 impl NetworkAttachment {
+    /// Whether the task has no network but loopback.
+    pub fn is_none(&self) -> bool {
+        self.target == NONE.1 || self.target == NONE.0.to_string()
+    }
+
     /// Whether the task shares the host's network.
     pub fn is_host(&self) -> bool {
         self.target == HOST.1 || self.target == HOST.0.to_string()

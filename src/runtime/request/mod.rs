@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::model::spec::Labels;
 use crate::model::spec::container::ContainerSpec;
 use crate::model::spec::task::Resources;
-use crate::runtime::plan::{Limits, Network, Plan, Resolver};
+use crate::runtime::plan::{Limits, Network, Origin, Plan, Resolver};
 
 mod process;
 mod mounts;
@@ -28,6 +28,8 @@ pub struct ImageDefaults {
     pub user: String,
     /// Folders that stay writable when the root is not.
     pub volumes: Vec<String>,
+    /// Empty if the image names none.
+    pub stop_signal: String,
 }
 
 /// Everything that a container is made from.
@@ -45,6 +47,7 @@ pub struct ContainerRequest<'a> {
     /// The host name if the spec has none.
     pub hostname: &'a str,
     pub network: Network,
+    pub origin: Origin,
     /// The container's labels, kept for whoever lists containers.
     pub labels: Labels,
     /// Variables that the node adds; the spec's win.
@@ -115,6 +118,7 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         limits: limits(resources)?,
         security: security::plan(spec, &request.labels)?,
         labels: request.labels,
+        origin: request.origin,
         writable: request.writable,
     })
 }

@@ -94,6 +94,19 @@ pub fn plan(
         init: spec.init.unwrap_or(false),
         ulimits: spec.ulimits.iter().map(ulimit).collect::<Result<_, _>>()?,
         oom_score_adj,
+        stop_signal: stop_signal(spec, image)?,
+    })
+}
+
+/// The spec's, else the image's, else SIGTERM.
+fn stop_signal(spec: &ContainerSpec, image: &ImageDefaults) -> Result<i32, Refused> {
+    let names = [&spec.stop_signal, &image.stop_signal];
+    let Some(name) = names.into_iter().find(|name| !name.is_empty()) else {
+        return Ok(libc::SIGTERM);
+    };
+    signal::parse(name).ok_or_else(|| Refused::Invalid {
+        what: "stop signal",
+        value: name.clone(),
     })
 }
 

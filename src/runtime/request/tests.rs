@@ -12,6 +12,7 @@ fn image() -> ImageDefaults {
         dir: "/srv".into(),
         user: "web".into(),
         volumes: vec!["/var/data".into()],
+        stop_signal: "SIGQUIT".into(),
     }
 }
 
@@ -37,6 +38,7 @@ fn planned_on(
         writable: "/w".into(),
         hostname: "web-1",
         network,
+        origin: Origin::default(),
         labels: Labels::new(),
         env: words("NODE=pi"),
         volumes: [("data".to_owned(), PathBuf::from("/volumes/data"))].into(),

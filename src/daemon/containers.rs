@@ -1,0 +1,330 @@
+//! The agent's containers on this host: image, volumes and runtime joined.
+//!
+//! ```text
+//! RUN/records/ID   the agent's record of an attempt, there before its container and after it
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::agent::containers::{Attempt, Condition, Containers, Exit, Found, Record, RecordError};
+use crate::host::clock;
+use crate::host::wait::blocking;
+use crate::image::platform::Platform;
+use crate::image::store::{Image, ImageStore, ResolveError};
+use crate::model::id::NodeId;
+use crate::model::spec::Labels;
+use crate::model::spec::mount::MountKind;
+use crate::model::spec::task::{NetworkAttachment, TaskSpec};
+use crate::runtime::adopt::{Adopted, Found as State};
+use crate::runtime::attempt::Exit as RuntimeExit;
+use crate::runtime::containers::{RemoveError, Runtime, RuntimeError};
+use crate::runtime::plan::{Network, Origin, Plan};
+use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Refused};
+use crate::runtime::volume::{VolumeError, Volumes};
+use crate::wire::session::Assignment;
+
+/// A record is a task's spec and little more.
+const RECORD_BYTES_MAX: u64 = 1 << 20;
+
+/// What a container's host name falls back to: the start of its id, as Docker's.
+const SHORT_ID_LEN: usize = 12;
+
+/// Where the containers of this host come from and go to.
+#[derive(Debug)]
+pub struct HostContainers {
+    pub runtime: Rc<Runtime>,
+    pub images: Arc<ImageStore>,
+    pub volumes: Volumes,
+    pub node: NodeId,
+    pub hostname: String,
+    /// Writable layers, on the disk of the state directory.
+    pub layers_dir: PathBuf,
+    pub records_dir: PathBuf,
+}
+
+/// What could not be done for a task and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainersError {
+    #[error("{0}")]
+    Image(#[from] ResolveError),
+    #[error("image {name} is for {image}, and this node is {node}")]
+    Platform {
+        name: String,
+        image: String,
+        node: String,
+    },
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    #[error("{0}")]
+    Volume(#[from] VolumeError),
+    #[error("network {0} is not on this node")]
+    Network(String),
+    #[error("{0}")]
+    Runtime(#[from] RuntimeError),
+    #[error("{0}")]
+    Remove(#[from] RemoveError),
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    #[error("cannot {what} the record of container {id}: {source}")]
+    RecordFile {
+        what: &'static str,
+        id: String,
+        source: io::Error,
+    },
+}
+
+impl Containers for HostContainers {
+    type Error = ContainersError;
+
+    async fn adopt(&self) -> Result<Vec<Found>, ContainersError> {
+        fs::create_dir_all(&self.records_dir)
+            .map_err(self.record_failed("make room for", "any"))?;
+        let mut found = Vec::new();
+        for adopted in self.runtime.adopt().await? {
+            let record = self.read_record(&adopted.id);
+            match record.ok().zip(condition(&adopted)) {
+                Some((record, condition)) => found.push(Found { record, condition }),
+                // Nobody knows what it was for, or it was never started: the manager will say anew
+                // what shall run.
+                None => self.remove_id(&adopted.id).await?,
+            }
+        }
+        self.sweep_records(&found);
+        Ok(found)
+    }
+
+    async fn prepare(&self, record: Record) -> Result<(), ContainersError> {
+        let id = record.attempt.container.to_string();
+        let plan = self.plan(&id, &record.assignment).await?;
+        let bytes = record.encode()?;
+        fs::write(self.record_path(&id), bytes).map_err(self.record_failed("write", &id))?;
+        Ok(self.runtime.prepare(plan).await?)
+    }
+
+    async fn start(&self, attempt: Attempt) -> Result<u32, ContainersError> {
+        let running = self.runtime.start(&attempt.container.to_string()).await?;
+        let pid = running.init.map_or(0, |init| init.pid);
+        Ok(u32::try_from(pid).unwrap_or(0))
+    }
+
+    async fn wait(&self, attempt: Attempt) -> Exit {
+        match self.runtime.wait(&attempt.container.to_string()).await {
+            Ok(exit) => seen(&exit),
+            Err(error) => {
+                tracing::warn!("container {}: {error}", attempt.container);
+                Exit {
+                    at: clock::now(),
+                    ..Exit::default()
+                }
+            }
+        }
+    }
+
+    async fn stop(&self, attempt: Attempt) -> Result<(), ContainersError> {
+        let id = attempt.container.to_string();
+        let signal = self.runtime.bundle(&id)?.plan.process.stop_signal;
+        Ok(self.runtime.signal(&id, signal)?)
+    }
+
+    async fn kill(&self, attempt: Attempt) -> Result<(), ContainersError> {
+        Ok(self.runtime.kill(&attempt.container.to_string())?)
+    }
+
+    async fn remove(&self, attempt: Attempt) -> Result<(), ContainersError> {
+        self.remove_id(&attempt.container.to_string()).await
+    }
+}
+
+impl HostContainers {
+    /// Resolves everything that the assignment names on this host.
+    async fn plan(&self, id: &str, task: &Assignment) -> Result<Plan, ContainersError> {
+        let spec = &task.spec;
+        let image = self.image(&spec.container.image).await?;
+        let volumes = self.volumes(spec)?;
+        let hostname: String = id.chars().take(SHORT_ID_LEN).collect();
+        let defaults = defaults(&image);
+        Ok(request::plan(ContainerRequest {
+            id,
+            spec: &spec.container,
+            resources: spec.resources.as_ref(),
+            image: &defaults,
+            layers: image.layer_dirs(),
+            writable: self.layers_dir.join(id),
+            hostname: &hostname,
+            network: network(spec)?,
+            origin: Origin {
+                name: task.container_name(),
+                image: spec.container.image.clone(),
+                image_id: image.id.to_string(),
+                created: clock::now(),
+            },
+            labels: self.labels(task),
+            env: Vec::new(),
+            volumes,
+            files: Vec::new(),
+        })?)
+    }
+
+    async fn image(&self, name: &str) -> Result<Image, ContainersError> {
+        let (images, wanted) = (self.images.clone(), name.to_owned());
+        let image = blocking(move || images.resolve(&wanted)).await?;
+        let (host, its) = (Platform::host(), image.config.platform());
+        if host.rank(&its).is_none() {
+            let (image, node) = (its.to_string(), host.to_string());
+            return Err(ContainersError::Platform {
+                name: name.to_owned(),
+                image,
+                node,
+            });
+        }
+        Ok(image)
+    }
+
+    /// Where the named volumes of a spec lie, made if they are not there yet.
+    fn volumes(&self, spec: &TaskSpec) -> Result<BTreeMap<String, PathBuf>, ContainersError> {
+        let mut places = BTreeMap::new();
+        for mount in spec
+            .container
+            .mounts
+            .iter()
+            .filter(|mount| mount.kind == MountKind::Volume)
+        {
+            if !mount.source.is_empty() {
+                let labels = mount
+                    .volume
+                    .as_ref()
+                    .map(|v| v.labels.clone())
+                    .unwrap_or_default();
+                self.volumes.ensure(&mount.source, &labels, clock::now())?;
+                places.insert(mount.source.clone(), self.volumes.data(&mount.source)?);
+            }
+        }
+        Ok(places)
+    }
+
+    /// The spec's labels, and those by which Docker's tools know a task's container.
+    fn labels(&self, task: &Assignment) -> Labels {
+        let mut labels = task.spec.container.labels.clone();
+        let swarm = [
+            ("node.id", self.node.to_string()),
+            ("service.id", task.service.to_string()),
+            ("service.name", task.service_name.clone()),
+            ("task", String::new()),
+            ("task.id", task.task.to_string()),
+            ("task.name", task.container_name()),
+        ];
+        labels.extend(swarm.map(|(key, value)| (format!("com.docker.swarm.{key}"), value)));
+        labels
+    }
+
+    async fn remove_id(&self, id: &str) -> Result<(), ContainersError> {
+        self.runtime.remove(id).await?;
+        match fs::remove_file(self.record_path(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.record_failed("remove", id)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read_record(&self, id: &str) -> Result<Record, ContainersError> {
+        let path = self.record_path(id);
+        let about = fs::metadata(&path).map_err(self.record_failed("read", id))?;
+        if about.len() > RECORD_BYTES_MAX {
+            let source = io::Error::from(io::ErrorKind::FileTooLarge);
+            return Err(self.record_failed("read", id)(source));
+        }
+        Ok(Record::decode(
+            &fs::read(&path).map_err(self.record_failed("read", id))?,
+        )?)
+    }
+
+    /// Removes records whose containers are gone.
+    fn sweep_records(&self, found: &[Found]) {
+        let known = |name: &str| {
+            found
+                .iter()
+                .any(|found| found.record.attempt.container.to_string() == name)
+        };
+        for entry in fs::read_dir(&self.records_dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if !entry.file_name().to_str().is_some_and(known) {
+                // What cannot be removed now is tried again at the next start.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn record_path(&self, id: &str) -> PathBuf {
+        self.records_dir.join(id)
+    }
+
+    fn record_failed(
+        &self,
+        what: &'static str,
+        id: &str,
+    ) -> impl FnOnce(io::Error) -> ContainersError {
+        let id = id.to_owned();
+        move |source| ContainersError::RecordFile { what, id, source }
+    }
+}
+
+/// What has become of an adopted container; `None` if it was never started.
+fn condition(adopted: &Adopted) -> Option<Condition> {
+    match &adopted.state {
+        State::Running(running) => {
+            let pid = running
+                .init
+                .map_or(0, |init| u32::try_from(init.pid).unwrap_or(0));
+            Some(Condition::Running {
+                pid,
+                since: running.started,
+            })
+        }
+        State::Ended(_, exit) => Some(Condition::Ended(seen(exit))),
+        State::Prepared => None,
+    }
+}
+
+fn seen(exit: &RuntimeExit) -> Exit {
+    Exit {
+        code: exit.code.map(|code| u8::try_from(code).unwrap_or(u8::MAX)),
+        oom_killed: exit.oom_killed,
+        log_tail: exit.tail.clone(),
+        at: exit.finished,
+    }
+}
+
+fn defaults(image: &Image) -> ImageDefaults {
+    let run = &image.config.config;
+    ImageDefaults {
+        entrypoint: run.entrypoint.clone(),
+        cmd: run.cmd.clone(),
+        env: run.env.clone(),
+        dir: run.working_dir.clone(),
+        user: run.user.clone(),
+        volumes: run.volumes.keys().cloned().collect(),
+        stop_signal: run.stop_signal.clone(),
+    }
+}
+
+/// The network namespace of a task: the host's if it names that network, else its own.
+fn network(spec: &TaskSpec) -> Result<Network, ContainersError> {
+    match spec
+        .networks
+        .iter()
+        .find(|network| !network.is_host() && !network.is_none())
+    {
+        Some(other) => Err(ContainersError::Network(other.target.clone())),
+        None if spec.networks.iter().any(NetworkAttachment::is_host) => Ok(Network::Host),
+        None => Ok(Network::Own),
+    }
+}
