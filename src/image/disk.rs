@@ -21,6 +21,8 @@ fn step<T>(
     path: &Path,
     run: impl FnOnce(&Path) -> io::Result<T>,
 ) -> Result<T, DiskError> {
+    #[cfg(test)]
+    power::note(doing, path);
     let result = may_go_on().and_then(|()| run(path));
     result.map_err(|source| DiskError {
         doing,
@@ -150,17 +152,33 @@ pub fn may_go_on() -> io::Result<()> {
 
 #[cfg(test)]
 pub mod power {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::io;
+    use std::path::{Path, PathBuf};
 
     thread_local! {
         static STEPS_LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+        static NOTES: RefCell<Vec<(&'static str, PathBuf)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn note(doing: &'static str, path: &Path) {
+        NOTES.with_borrow_mut(|notes| notes.push((doing, path.to_owned())));
+    }
+
+    /// What this thread did to the disk since the last call.
+    pub fn notes() -> Vec<(&'static str, PathBuf)> {
+        NOTES.take()
     }
 
     /// After so many steps of this thread everything fails, cleaning up included: the disk stays
     /// as it is at that moment. `None` is mains power.
     pub fn fail_after(steps: Option<u64>) {
         STEPS_LEFT.set(steps);
+    }
+
+    /// How many steps there were left.
+    pub fn steps_left() -> Option<u64> {
+        STEPS_LEFT.get()
     }
 
     pub(super) fn may_go_on() -> io::Result<()> {

@@ -248,6 +248,14 @@ impl Oci {
         self.manifests.push(descriptor);
     }
 
+    /// Changes a bit of a blob, and answers the digest it still has by name.
+    pub fn corrupt(&mut self, blob: usize) -> String {
+        let (name, bytes) = &mut self.blobs[blob];
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        name.replace("blobs/sha256/", "sha256:")
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         let index = json!({"schemaVersion": 2, "manifests": self.manifests}).to_string();
         let blobs = self
@@ -256,6 +264,36 @@ impl Oci {
             .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
         let files: Vec<_> = blobs.chain([("index.json", index.as_bytes())]).collect();
         archive(&files)
+    }
+}
+
+/// A file system of its own, so that it can be full.
+pub struct SmallDisk(Scratch);
+
+impl SmallDisk {
+    /// `None`, with a word why, where nothing can be mounted.
+    pub fn new(bytes: u64) -> Option<Self> {
+        let disk = Scratch::new();
+        let options = std::ffi::CString::new(format!("size={bytes}")).unwrap();
+        let none = rustix::mount::MountFlags::empty();
+        match rustix::mount::mount("none", disk.path(), "tmpfs", none, options.as_c_str()) {
+            Ok(()) => Some(Self(disk)),
+            Err(error) => {
+                eprintln!("skipped: cannot mount a small disk: {error}");
+                None
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let flags = rustix::mount::UnmountFlags::DETACH;
+        rustix::mount::unmount(self.0.path(), flags).unwrap();
     }
 }
 
