@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use async_executor::LocalExecutor;
 use bytes::Bytes;
+use futures_lite::{AsyncReadExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
@@ -23,6 +24,8 @@ const VERSION_MAX: (u32, u32) = (1, 47);
 /// What a server that does not tell its version is taken to speak.
 const VERSION_MIN: (u32, u32) = (1, 24);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+const UPLOAD_BYTES: usize = 64 << 10;
+const JSON: &str = "application/json";
 
 /// Why the daemon's answer could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -92,10 +95,14 @@ impl Error {
 }
 
 /// What a request carries.
-pub type Payload = UnsyncBoxBody<Bytes, io::Error>;
+#[derive(Debug)]
+pub struct Payload {
+    content: &'static str,
+    body: UnsyncBoxBody<Bytes, io::Error>,
+}
 
 /// A connection to one daemon.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Client {
     host: Host,
     executor: Rc<LocalExecutor<'static>>,
@@ -291,11 +298,11 @@ impl Client {
             .method(method)
             .uri(path)
             .header(HOST, "skep");
-        request = request.header(CONTENT_TYPE, "application/json");
+        request = request.header(CONTENT_TYPE, body.content);
         if upgrade {
             request = request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");
         }
-        let request = request.body(body).map_err(|source| Error::Request {
+        let request = request.body(body.body).map_err(|source| Error::Request {
             path: path.to_owned(),
             source,
         })?;
@@ -345,16 +352,39 @@ pub fn escape(text: &str) -> String {
 
 /// No body.
 pub fn empty() -> Payload {
-    UnsyncBoxBody::new(Empty::new().map_err(|never| match never {}))
+    let body = UnsyncBoxBody::new(Empty::new().map_err(|never| match never {}));
+    Payload {
+        content: JSON,
+        body,
+    }
 }
 
-fn json(body: &Value) -> Payload {
-    let bytes = if body.is_null() {
+/// A body read from a file or a pipe while it is sent.
+pub fn upload(source: impl io::Read + Send + 'static) -> Payload {
+    let source = blocking::Unblock::with_capacity(UPLOAD_BYTES, source);
+    let chunks = stream::try_unfold(source, async |mut source| {
+        let mut chunk = vec![0; UPLOAD_BYTES];
+        let length = source.read(&mut chunk).await?;
+        chunk.truncate(length);
+        Ok::<_, io::Error>((length > 0).then(|| (Frame::data(Bytes::from(chunk)), source)))
+    });
+    Payload {
+        content: "application/x-tar",
+        body: UnsyncBoxBody::new(StreamBody::new(chunks)),
+    }
+}
+
+fn json(value: &Value) -> Payload {
+    let bytes = if value.is_null() {
         Bytes::new()
     } else {
-        Bytes::from(body.to_string())
+        Bytes::from(value.to_string())
     };
-    UnsyncBoxBody::new(Full::new(bytes).map_err(|never| match never {}))
+    let body = UnsyncBoxBody::new(Full::new(bytes).map_err(|never| match never {}));
+    Payload {
+        content: JSON,
+        body,
+    }
 }
 
 async fn collect(download: &mut Download) -> Result<Bytes, Error> {

@@ -6,7 +6,10 @@ use std::pin::Pin;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
-use crate::cli::{events, inspect, logs, node, service, swarm, system, version};
+use crate::cli::{
+    container, disk, events, exec, image, info, inspect, logs, node, service, stats, swarm, system,
+    version,
+};
 
 /// A command that runs.
 pub type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -38,7 +41,21 @@ pub const TOP: &[&str] = &[
 
 /// Every command.
 pub const COMMANDS: &[&Command] = &[
+    &container::INSPECT,
+    &container::LS,
+    &disk::DF,
     &events::EVENTS,
+    &exec::EXEC,
+    &image::HISTORY,
+    &image::INSPECT,
+    &image::PRUNE,
+    &image::RM,
+    &image::TAG,
+    &image::ls::LS,
+    &image::transfer::IMPORT,
+    &image::transfer::LOAD,
+    &image::transfer::SAVE,
+    &info::INFO,
     &inspect::INSPECT,
     &logs::CONTAINER,
     &logs::SERVICE,
@@ -51,6 +68,7 @@ pub const COMMANDS: &[&Command] = &[
     &service::PS,
     &service::RM,
     &service::SCALE,
+    &stats::STATS,
     &swarm::INIT,
     &swarm::LEAVE,
     &system::DIAL_STDIO,
