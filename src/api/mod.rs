@@ -7,3 +7,18 @@
 pub mod types;
 pub mod body;
 pub mod convert;
+pub mod events;
+pub mod context;
+pub mod failure;
+pub mod query;
+pub mod version;
+pub mod call;
+pub mod answer;
+mod facts;
+mod endpoints;
+mod routes;
+pub mod listen;
+pub mod serve;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! What the API is built on: the managers and the host, as the daemon hands them in.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_executor::LocalExecutor;
+use futures_lite::future::BoxedLocal;
+
+use crate::api::events::Events;
+use crate::model::id::NodeId;
+use crate::model::spec::Labels;
+use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::node::{Availability, NodeDescription};
+use crate::model::time::Time;
+use crate::runtime::volume::Volumes;
+use crate::wire::control::{Refusal, Request, Response};
+use crate::wire::session::Assignment;
+
+/// Everything that requests are answered from.
+pub struct Context {
+    pub cluster: Rc<dyn Cluster>,
+    pub host: Host,
+    pub events: Rc<Events>,
+    /// Runs what outlives a request: the streams of an exec.
+    pub executor: Rc<LocalExecutor<'static>>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The host that the socket belongs to.
+#[derive(Debug)]
+pub struct Host {
+    /// Tells this daemon from others; outlives restarts.
+    pub id: String,
+    pub description: NodeDescription,
+    /// Where the daemon keeps its state.
+    pub root_dir: PathBuf,
+    pub volumes: Volumes,
+    pub containers: Rc<dyn Containers>,
+}
+
+/// The containers of this host.
+pub trait Containers: std::fmt::Debug {
+    /// Every container that is there, running or not.
+    fn list(&self) -> Vec<Rc<Container>>;
+}
+
+/// One container of this host: an attempt at a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    pub assignment: Arc<Assignment>,
+    pub node: NodeId,
+    /// The image's id, `sha256:` and 64 digits.
+    pub image_id: String,
+    /// The program and its arguments as they are run.
+    pub command: Vec<String>,
+    pub created: Time,
+    pub state: ContainerState,
+}
+
+/// Where a container is in its life.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ContainerState {
+    Created,
+    Running {
+        pid: u32,
+        since: Time,
+    },
+    Exited {
+        /// As a shell would say it; `None` if nobody saw it end.
+        code: Option<u8>,
+        oom_killed: bool,
+        /// `None` if it never ran.
+        since: Option<Time>,
+        at: Time,
+        /// Why it could not be started.
+        error: String,
+    },
+}
+
+impl Container {
+    /// Docker's name: `web.1.` and the task's id.
+    pub fn name(&self) -> String {
+        self.assignment.container_name()
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ContainerState::Running { .. })
+    }
+
+    /// The labels of the service's container spec and Docker's own, as containers carry them.
+    pub fn labels(&self) -> Labels {
+        let assignment = &*self.assignment;
+        let own = [
+            ("node.id", self.node.to_string()),
+            ("service.id", assignment.service.to_string()),
+            ("service.name", assignment.service_name.clone()),
+            ("task", String::new()),
+            ("task.id", assignment.task.to_string()),
+            ("task.name", self.name()),
+        ];
+        let own = own.map(|(name, value)| (format!("com.docker.swarm.{name}"), value));
+        let mut labels = assignment.spec.container.labels.clone();
+        labels.extend(own);
+        labels
+    }
+}
+
+/// The swarm, seen from this host.
+pub trait Cluster {
+    /// Asks the managers.
+    fn request(&self, request: Request) -> BoxedLocal<Result<Response, ClusterError>>;
+
+    /// This host's place in a swarm.
+    fn membership(&self) -> Membership;
+
+    /// Begins a swarm with this host as its only manager; answers this node's id.
+    fn init(&self, init: Init) -> BoxedLocal<Result<NodeId, ClusterError>>;
+
+    /// Takes this host out of its swarm. A manager goes only if `force` says so.
+    fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>>;
+}
+
+/// A host's place in a swarm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    pub state: MemberState,
+    pub node: Option<NodeId>,
+    /// The address that other nodes reach this one at.
+    pub address: String,
+    pub is_manager: bool,
+    /// What is wrong, for people.
+    pub error: String,
+}
+
+/// Whether a host belongs to a swarm, in Docker's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemberState {
+    #[default]
+    Inactive,
+    Pending,
+    Active,
+    Error,
+    Locked,
+}
+
+impl MemberState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Error => "error",
+            Self::Locked => "locked",
+        }
+    }
+}
+
+/// How a swarm begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Init {
+    pub listen: SocketAddr,
+    /// The address told to other nodes: an IP address, or an interface, with or without a port; if
+    /// empty the host finds it.
+    pub advertise: String,
+    pub availability: Availability,
+    pub spec: ClusterSpec,
+    /// In CIDR notation; empty takes the default.
+    pub address_pools: Vec<String>,
+    pub subnet_size: u32,
+    /// 0 takes the default.
+    pub data_path_port: u16,
+}
+
+/// Why the swarm did not answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ClusterError {
+    #[error(
+        "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to \
+         connect this node to swarm and try again."
+    )]
+    NotInSwarm,
+    #[error("This node is not part of a swarm")]
+    NotPartOfSwarm,
+    #[error(
+        "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and \
+         join another one."
+    )]
+    AlreadyInSwarm,
+    #[error(
+        "You are attempting to leave the swarm on a node that is participating as a manager. \
+         Removing the last manager erases all current state of the swarm. Use `--force` to ignore \
+         this message."
+    )]
+    LastManager,
+    #[error("cannot use {address:?} as an address: {reason}")]
+    Address { address: String, reason: String },
+    /// Something of this host did not work; the whole line for the user.
+    #[error("{0}")]
+    Failed(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}

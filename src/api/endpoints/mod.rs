@@ -1,0 +1,19 @@
+//! One file per noun of the API. An endpoint reads its call, asks, and shows the answer; what it
+//! answers in which case is Docker's.
+
+pub mod system;
+pub mod events;
+pub mod swarm;
+pub mod nodes;
+pub mod services;
+pub mod tasks;
+pub mod networks;
+pub mod secrets;
+pub mod volumes;
+
+use crate::api::failure::Failure;
+
+/// The managers answered something that does not belong to the question.
+fn odd_answer() -> Failure {
+    Failure::internal("the manager gave an answer to another question")
+}

@@ -1,0 +1,126 @@
+//! `/swarm`: beginning, showing, changing and leaving a swarm.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use hyper::StatusCode;
+
+use crate::api::answer::{self, Answer};
+use crate::api::call::Call;
+use crate::api::context::Init;
+use crate::api::convert::problems::Problems;
+use crate::api::convert::swarm as convert;
+use crate::api::convert::words::AVAILABILITIES;
+use crate::api::endpoints::odd_answer;
+use crate::api::failure::Failure;
+use crate::api::types::swarm as json;
+use crate::model::object::Cluster;
+use crate::model::spec::cluster::ClusterSpec;
+use crate::wire::control::{Request, Response};
+
+const PORT: u16 = 2377;
+const AUTOLOCK: &str = "skep does not support autolock yet: the managers' keys are not sealed";
+
+pub async fn inspect(call: Call) -> Result<Answer, Failure> {
+    Ok(answer::json(&convert::show(&*cluster(&call).await?)))
+}
+
+pub async fn init(mut call: Call) -> Result<Answer, Failure> {
+    let given: json::InitRequest = call.json().await?;
+    let node = call.context.cluster.init(read_init(given)?).await?;
+    Ok(answer::json(&node.to_string()))
+}
+
+pub async fn join(_: Call) -> Result<Answer, Failure> {
+    Err(Failure::unsupported(
+        "skep cannot join a swarm yet: a swarm has one node",
+    ))
+}
+
+pub async fn leave(call: Call) -> Result<Answer, Failure> {
+    call.context.cluster.leave(call.query.flag("force")).await?;
+    Ok(answer::empty(StatusCode::OK))
+}
+
+pub async fn update(mut call: Call) -> Result<Answer, Failure> {
+    let given: json::SwarmSpec = call.json().await?;
+    for rotation in [
+        "rotateWorkerToken",
+        "rotateManagerToken",
+        "rotateManagerUnlockKey",
+    ] {
+        if call.query.flag(rotation) {
+            return Err(Failure::unsupported(format!(
+                "skep does not support {rotation} yet"
+            )));
+        }
+    }
+    let version = call.query.number("version")?;
+    let version = version.ok_or_else(|| Failure::bad("the parameter version is missing"))?;
+    if given.encryption_config.auto_lock_managers {
+        return Err(Failure::bad(AUTOLOCK));
+    }
+    let now = cluster(&call).await?;
+    let spec = convert::read(given, &now.spec);
+    match call.ask(Request::UpdateCluster { version, spec }).await? {
+        Response::Done { .. } => Ok(answer::empty(StatusCode::OK)),
+        _ => Err(odd_answer()),
+    }
+}
+
+pub async fn unlock_key(call: Call) -> Result<Answer, Failure> {
+    // Not in a swarm is the more useful thing to say.
+    cluster(&call).await?;
+    Ok(answer::json(&json::UnlockKey::default()))
+}
+
+pub async fn unlock(call: Call) -> Result<Answer, Failure> {
+    cluster(&call).await?;
+    Err(Failure::conflict("swarm is not locked"))
+}
+
+/// The swarm itself.
+pub async fn cluster(call: &Call) -> Result<std::sync::Arc<Cluster>, Failure> {
+    match call.ask(Request::Cluster).await? {
+        Response::Cluster(cluster) => Ok(cluster),
+        _ => Err(odd_answer()),
+    }
+}
+
+fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
+    if given.auto_lock_managers || given.spec.encryption_config.auto_lock_managers {
+        return Err(Failure::bad(AUTOLOCK));
+    }
+    if given.force_new_cluster {
+        return Err(Failure::bad("skep does not support ForceNewCluster yet"));
+    }
+    let mut problems = Problems::default();
+    let availability = problems.choice("Availability", &given.availability, &AVAILABILITIES);
+    let data_path_port = problems.port("DataPathPort", given.data_path_port);
+    let listen = read_listen(&given.listen_addr, &mut problems);
+    problems.or(()).map_err(Failure::from)?;
+    Ok(Init {
+        listen,
+        advertise: given.advertise_addr,
+        availability: availability.unwrap_or_default(),
+        spec: convert::read(given.spec, &ClusterSpec::default()),
+        address_pools: given.default_addr_pool,
+        subnet_size: given.subnet_size,
+        data_path_port,
+    })
+}
+
+/// `10.0.0.1:2377`, `10.0.0.1`, or nothing for every address.
+fn read_listen(text: &str, problems: &mut Problems) -> SocketAddr {
+    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+    if text.is_empty() {
+        return everywhere;
+    }
+    let address = text.parse().ok();
+    let address = address.or_else(|| Some(SocketAddr::from((text.parse::<IpAddr>().ok()?, PORT))));
+    address.unwrap_or_else(|| {
+        problems.add(format!(
+            "ListenAddr: {text:?} is not an IP address with or without a port"
+        ));
+        everywhere
+    })
+}

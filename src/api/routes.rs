@@ -1,0 +1,172 @@
+//! The whole API: every method and path, and the endpoint that answers.
+
+use futures_lite::future::BoxedLocal;
+use hyper::{Method, StatusCode};
+
+use crate::api::answer::Answer;
+use crate::api::call::Call;
+use crate::api::endpoints::{
+    events, networks, nodes, secrets, services, swarm, system, tasks, volumes,
+};
+use crate::api::failure::Failure;
+use crate::api::query::decode;
+
+/// One line of the table. `{x}` stands for one segment of the path, `{x*}` for one or more.
+pub struct Route {
+    method: Method,
+    pattern: &'static str,
+    pub run: fn(Call) -> BoxedLocal<Result<Answer, Failure>>,
+}
+
+macro_rules! routes {
+    ($($method:ident $pattern:literal $endpoint:path;)*) => {
+        &[$(Route {
+            method: Method::$method,
+            pattern: $pattern,
+            run: |call| Box::pin($endpoint(call)),
+        },)*]
+    };
+}
+
+/// The first line that fits counts.
+const ROUTES: &[Route] = routes! {
+    GET    "/_ping"                          system::ping;
+    HEAD   "/_ping"                          system::ping;
+    GET    "/version"                        system::version;
+    GET    "/info"                           system::info;
+    GET    "/events"                         events::stream;
+    POST   "/auth"                           system::auth;
+
+    GET    "/swarm"                          swarm::inspect;
+    POST   "/swarm/init"                     swarm::init;
+    POST   "/swarm/join"                     swarm::join;
+    POST   "/swarm/leave"                    swarm::leave;
+    POST   "/swarm/update"                   swarm::update;
+    GET    "/swarm/unlockkey"                swarm::unlock_key;
+    POST   "/swarm/unlock"                   swarm::unlock;
+
+    GET    "/nodes"                          nodes::list;
+    GET    "/nodes/{id}"                     nodes::inspect;
+    POST   "/nodes/{id}/update"              nodes::update;
+    DELETE "/nodes/{id}"                     nodes::remove;
+
+    GET    "/services"                       services::list;
+    POST   "/services/create"                services::create;
+    GET    "/services/{id}"                  services::inspect;
+    POST   "/services/{id}/update"           services::update;
+    DELETE "/services/{id}"                  services::remove;
+
+    GET    "/tasks"                          tasks::list;
+    GET    "/tasks/{id}"                     tasks::inspect;
+
+    GET    "/networks"                       networks::list;
+    POST   "/networks/create"                networks::create;
+    POST   "/networks/prune"                 networks::prune;
+    GET    "/networks/{id}"                  networks::inspect;
+    DELETE "/networks/{id}"                  networks::remove;
+
+    GET    "/secrets"                        secrets::list_secrets;
+    POST   "/secrets/create"                 secrets::create_secret;
+    GET    "/secrets/{id}"                   secrets::inspect_secret;
+    POST   "/secrets/{id}/update"            secrets::change_secret;
+    DELETE "/secrets/{id}"                   secrets::change_secret;
+    GET    "/configs"                        secrets::list_configs;
+    POST   "/configs/create"                 secrets::create_config;
+    GET    "/configs/{id}"                   secrets::inspect_config;
+    POST   "/configs/{id}/update"            secrets::change_config;
+    DELETE "/configs/{id}"                   secrets::change_config;
+
+    GET    "/volumes"                        volumes::list;
+    POST   "/volumes/create"                 volumes::create;
+    POST   "/volumes/prune"                  volumes::prune;
+    GET    "/volumes/{name}"                 volumes::inspect;
+    DELETE "/volumes/{name}"                 volumes::remove;
+};
+
+/// The route of a request and what its braces stand for.
+pub fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>), Failure> {
+    let mut fits = ROUTES
+        .iter()
+        .filter_map(|route| Some((route, fit(route.pattern, path)?)));
+    let mut other_method = false;
+    let found = fits.find(|(route, _)| {
+        let same = route.method == *method;
+        other_method |= !same;
+        same
+    });
+    found.ok_or_else(|| match other_method {
+        true => Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+        false => Failure::not_found("page not found"),
+    })
+}
+
+/// What the braces of `pattern` stand for in `path`, if it fits.
+fn fit(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let mut given: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let wanted: Vec<&str> = pattern.strip_prefix('/')?.split('/').collect();
+    let joined;
+    if let Some(at) = wanted.iter().position(|segment| segment.ends_with("*}")) {
+        let extra = given.len().checked_sub(wanted.len())?;
+        joined = given[at..=at + extra].join("/");
+        given.splice(at..=at + extra, [joined.as_str()]);
+    }
+    if given.len() != wanted.len() {
+        return None;
+    }
+    let mut parameters = Vec::new();
+    for (wanted, given) in wanted.into_iter().zip(given) {
+        match wanted.starts_with('{') {
+            true if given.is_empty() => return None,
+            true => parameters.push(decode(given)),
+            false if wanted != given => return None,
+            false => {}
+        }
+    }
+    Some(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, path: &str, expect: Option<&[&str]>) {
+        let expect = expect.map(|list| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        assert_eq!(fit(pattern, path), expect, "{pattern} {path}");
+    }
+
+    #[test]
+    fn paths_fit_their_patterns() {
+        check("/services", "/services", Some(&[]));
+        check("/services", "/services/", None);
+        check("/services/{id}", "/services/web", Some(&["web"]));
+        check("/services/{id}", "/services/", None);
+        check("/services/{id}", "/services/a%2Fb", Some(&["a/b"]));
+        check("/services/{id}", "/services/a/b", None);
+        check(
+            "/images/{name*}/json",
+            "/images/localhost:5000/a/b:1/json",
+            Some(&["localhost:5000/a/b:1"]),
+        );
+        check("/images/{name*}/json", "/images/json", None);
+        check("/images/{name*}", "/images/a/b", Some(&["a/b"]));
+        check("/services", "services", None);
+    }
+
+    #[test]
+    fn a_known_path_with_another_method_is_told_from_an_unknown_path() {
+        assert_eq!(find(&Method::GET, "/nodes/a").unwrap().1, ["a"]);
+        assert_eq!(
+            find(&Method::PUT, "/nodes/a")
+                .err()
+                .unwrap()
+                .status
+                .as_u16(),
+            405
+        );
+        assert_eq!(
+            find(&Method::GET, "/nope").err().unwrap().message,
+            "page not found"
+        );
+    }
+}
