@@ -1,0 +1,139 @@
+//! What the API asks, answered: reads from the committed state, writes as changes of a draft.
+
+pub mod lookup;
+pub mod filters;
+pub mod services;
+pub mod nodes;
+
+use crate::host::rng::Rng;
+use crate::manager::control::filters::Wanted;
+use crate::manager::draft::Draft;
+use crate::model::id::NodeId;
+use crate::model::state::State;
+use crate::wire::control::{ObjectKind, Refusal, Request, Response};
+
+/// What only the managers know of the nodes at the moment.
+#[derive(Debug)]
+pub struct Presence<'a> {
+    pub leader: Option<u64>,
+    pub is_connected: &'a dyn Fn(NodeId) -> bool,
+}
+
+/// The answer to a request that changes nothing; `None` for one that does.
+pub fn read(
+    state: &State,
+    presence: &Presence<'_>,
+    request: &Request,
+) -> Option<Result<Response, Refusal>> {
+    Some(match request {
+        Request::Cluster => nodes::cluster(state).map(Response::Cluster),
+        Request::Nodes(wanted) => filters::nodes(wanted).map(|wanted| {
+            let kept = state.nodes().iter().filter(|node| wanted.keeps_node(node));
+            Response::Nodes(kept.map(|node| nodes::view(presence, node)).collect())
+        }),
+        Request::Node(reference) => {
+            let node = lookup::node(state, reference);
+            node.map(|node| Response::Node(nodes::view(presence, node)))
+        }
+        Request::Services(wanted) => filters::services(wanted).map(|wanted| {
+            let kept = state.services().iter().filter(|service| wanted.keeps_service(service));
+            Response::Services(kept.map(|service| services::view(state, service)).collect())
+        }),
+        Request::Service(reference) => {
+            let service = lookup::service(state, reference);
+            service.map(|service| Response::Service(services::view(state, service)))
+        }
+        Request::Tasks(wanted) => filters::tasks(state, wanted).map(Response::Tasks),
+        Request::Task(reference) => lookup::task(state, reference).cloned().map(Response::Task),
+        _ => return read_resource(state, request),
+    })
+}
+
+/// Networks, secrets and configs.
+fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Refusal>> {
+    Some(match request {
+        Request::Networks(wanted) => filters::networks(wanted).map(|wanted| {
+            let kept = state.networks().iter().filter(|row| wanted.keeps_network(row));
+            Response::Networks(kept.cloned().collect())
+        }),
+        Request::Network(reference) => {
+            let network = lookup::named(state.networks(), ObjectKind::Network, reference);
+            network.cloned().map(Response::Network)
+        }
+        Request::Secrets(wanted) => {
+            filters::resources(wanted, ObjectKind::Secret).map(|wanted: Wanted<'_>| {
+                let rows = state.secrets().iter();
+                let keeps = |id: String, spec: (&str, _)| wanted.keeps(&id, spec.0, spec.1);
+                let kept = rows.filter(|row| {
+                    keeps(row.id.to_string(), (&row.spec.name, &row.spec.labels))
+                });
+                Response::Secrets(kept.cloned().collect())
+            })
+        }
+        Request::Secret(reference) => {
+            let secret = lookup::named(state.secrets(), ObjectKind::Secret, reference);
+            secret.cloned().map(Response::Secret)
+        }
+        Request::Configs(wanted) => {
+            filters::resources(wanted, ObjectKind::Config).map(|wanted: Wanted<'_>| {
+                let rows = state.configs().iter();
+                let keeps = |id: String, spec: (&str, _)| wanted.keeps(&id, spec.0, spec.1);
+                let kept = rows.filter(|row| {
+                    keeps(row.id.to_string(), (&row.spec.name, &row.spec.labels))
+                });
+                Response::Configs(kept.cloned().collect())
+            })
+        }
+        Request::Config(reference) => {
+            let config = lookup::named(state.configs(), ObjectKind::Config, reference);
+            config.cloned().map(Response::Config)
+        }
+        _ => return None,
+    })
+}
+
+/// Puts what a request changes into the draft, all of it or, if it is refused, nothing.
+pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<Response, Refusal> {
+    match request {
+        Request::UpdateCluster { version, spec } => nodes::update_cluster(draft, version, spec),
+        Request::UpdateNode { node, version, spec } => nodes::update(draft, &node, version, spec),
+        Request::RemoveNode { node, force } => nodes::remove(draft, &node, force),
+        Request::CreateService(spec) => services::create(draft, spec, rng),
+        Request::UpdateService { service, version, update } => {
+            services::update(draft, &service, version, update)
+        }
+        Request::RemoveService(service) => services::remove(draft, &service),
+        // Everything else is answered by `read`.
+        _ => Ok(done()),
+    }
+}
+
+fn done() -> Response {
+    Response::Done {
+        warnings: Vec::new(),
+    }
+}
+
+fn check_version(
+    kind: ObjectKind,
+    id: impl ToString,
+    current: u64,
+    given: u64,
+) -> Result<(), Refusal> {
+    match current == given {
+        true => Ok(()),
+        false => Err(Refusal::OutOfSequence {
+            kind,
+            id: id.to_string(),
+            current,
+            given,
+        }),
+    }
+}
+
+fn check_problems(kind: ObjectKind, problems: Vec<String>) -> Result<(), Refusal> {
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::Invalid { kind, problems }),
+    }
+}

@@ -1,0 +1,78 @@
+//! The swarm itself and its nodes.
+
+use std::sync::Arc;
+
+use crate::manager::control::{Presence, check_problems, check_version, done, lookup};
+use crate::manager::draft::Draft;
+use crate::model::change::Change;
+use crate::model::object::{Cluster, Node, NodeState};
+use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::node::NodeSpec;
+use crate::model::state::State;
+use crate::model::validate;
+use crate::wire::control::{NodeView, ObjectKind, Refusal, Response};
+
+pub fn cluster(state: &State) -> Result<Arc<Cluster>, Refusal> {
+    state.cluster().cloned().ok_or(Refusal::NoLeader)
+}
+
+pub fn view(presence: &Presence<'_>, node: &Arc<Node>) -> NodeView {
+    let member = node.manager.as_ref().map(|member| member.raft_id);
+    let leader = member.is_some() && member == presence.leader;
+    NodeView {
+        node: node.clone(),
+        leader,
+        reachable: leader || (presence.is_connected)(node.id),
+    }
+}
+
+pub fn update_cluster(
+    draft: &mut Draft<'_>,
+    version: u64,
+    spec: ClusterSpec,
+) -> Result<Response, Refusal> {
+    let old = cluster(draft.state())?;
+    check_version(ObjectKind::Cluster, old.id, old.meta.version, version)?;
+    let mut problems = validate::cluster(&spec);
+    if spec.ca != old.spec.ca {
+        problems.push("CAConfig: not supported yet; leave it as it is".to_owned());
+    }
+    check_problems(ObjectKind::Cluster, problems)?;
+    draft.push(Change::UpdateCluster { spec });
+    Ok(done())
+}
+
+pub fn update(
+    draft: &mut Draft<'_>,
+    reference: &str,
+    version: u64,
+    spec: NodeSpec,
+) -> Result<Response, Refusal> {
+    let node = lookup::node(draft.state(), reference)?.clone();
+    let id = node.id;
+    check_version(ObjectKind::Node, id, node.meta.version, version)?;
+    let mut problems = validate::node(&spec);
+    if spec.role != node.spec.role {
+        problems.push("Role: promoting and demoting are not supported yet".to_owned());
+    }
+    check_problems(ObjectKind::Node, problems)?;
+    draft.push(Change::UpdateNode { id, spec });
+    Ok(done())
+}
+
+pub fn remove(draft: &mut Draft<'_>, reference: &str, force: bool) -> Result<Response, Refusal> {
+    let node = lookup::node(draft.state(), reference)?;
+    let id = node.id;
+    if node.manager.is_some() {
+        return Err(Refusal::InUse {
+            kind: ObjectKind::Node,
+            name: id.to_string(),
+            by: "it is a manager; demote it to a worker first".to_owned(),
+        });
+    }
+    if node.status.state != NodeState::Down && !force {
+        return Err(Refusal::NodeNotDown(id));
+    }
+    draft.push(Change::RemoveNode { id });
+    Ok(done())
+}

@@ -1,0 +1,98 @@
+//! Services: create, update, remove, and how many of their tasks run.
+
+use std::mem::discriminant;
+use std::sync::Arc;
+
+use crate::host::rng::Rng;
+use crate::manager::control::{check_problems, check_version, done, lookup};
+use crate::manager::draft::Draft;
+use crate::model::change::Change;
+use crate::model::id::ServiceId;
+use crate::model::object::{Service, TaskState};
+use crate::model::spec::service::ServiceSpec;
+use crate::model::state::State;
+use crate::model::validate;
+use crate::wire::control::{ObjectKind, Refusal, Response, ServiceUpdate, ServiceView};
+
+/// The longest spec: one log entry carries it, and each of its tasks' assignments.
+const SPEC_BYTES_MAX: usize = 500 << 10;
+
+pub fn view(state: &State, service: &Arc<Service>) -> ServiceView {
+    let mut view = ServiceView {
+        service: service.clone(),
+        running: 0,
+        desired: service.replicas().unwrap_or(0),
+        completed: 0,
+    };
+    for task in state.tasks_of_service(service.id) {
+        match task.status.state {
+            TaskState::Running if task.desired_state <= TaskState::Running => view.running += 1,
+            TaskState::Complete => view.completed += 1,
+            _ => {}
+        }
+    }
+    view
+}
+
+pub fn create(
+    draft: &mut Draft<'_>,
+    spec: ServiceSpec,
+    rng: &mut Rng,
+) -> Result<Response, Refusal> {
+    check(&spec)?;
+    if draft.state().services().by_name(&spec.name).is_some() {
+        return Err(Refusal::NameTaken {
+            kind: ObjectKind::Service,
+            name: spec.name,
+        });
+    }
+    let id = ServiceId(rng.next_u128());
+    draft.push(Change::CreateService { id, spec });
+    Ok(Response::Created {
+        id: id.to_string(),
+        warnings: Vec::new(),
+    })
+}
+
+pub fn update(
+    draft: &mut Draft<'_>,
+    reference: &str,
+    version: u64,
+    update: ServiceUpdate,
+) -> Result<Response, Refusal> {
+    let service = lookup::service(draft.state(), reference)?.clone();
+    let id = service.id;
+    check_version(ObjectKind::Service, id, service.meta.version, version)?;
+    let spec = match update {
+        ServiceUpdate::Spec(spec) => spec,
+        ServiceUpdate::Rollback => {
+            let previous = service.previous_spec.as_deref().cloned();
+            previous.ok_or_else(|| Refusal::NoPreviousSpec(service.spec.name.clone()))?
+        }
+    };
+    check(&spec)?;
+    let impossible = |why: &str| Err(Refusal::Impossible(id, why.to_owned()));
+    if spec.name != service.spec.name {
+        return impossible("renaming services is not supported");
+    }
+    if discriminant(&spec.mode) != discriminant(&service.spec.mode) {
+        return impossible("service mode change is not allowed");
+    }
+    draft.push(Change::UpdateService { id, spec });
+    Ok(done())
+}
+
+pub fn remove(draft: &mut Draft<'_>, reference: &str) -> Result<Response, Refusal> {
+    let id = lookup::service(draft.state(), reference)?.id;
+    draft.push(Change::RemoveService { id });
+    Ok(done())
+}
+
+fn check(spec: &ServiceSpec) -> Result<(), Refusal> {
+    let mut problems = validate::service(spec);
+    let bytes = postcard::experimental::serialized_size(spec).unwrap_or(usize::MAX);
+    if bytes > SPEC_BYTES_MAX {
+        problems.push(format!("the spec has {bytes} bytes: at most {SPEC_BYTES_MAX}"));
+    }
+    check_problems(ObjectKind::Service, problems)
+}

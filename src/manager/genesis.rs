@@ -1,0 +1,72 @@
+//! The first log entry of a new swarm: the swarm itself, its first node, and the networks that are
+//! always there.
+
+use crate::model::change::{Change, NewCluster, NewNode};
+use crate::model::id::{ClusterId, NodeId};
+use crate::model::object::{ManagerMember, NodeState, NodeStatus};
+use crate::model::spec::Driver;
+use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::network::{BRIDGE, HOST, NONE, NetworkSpec};
+use crate::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
+use crate::model::time::Time;
+
+/// What `swarm init` decides.
+#[derive(Clone, Debug)]
+pub struct Genesis {
+    pub cluster: ClusterId,
+    pub spec: ClusterSpec,
+    pub address_pools: Vec<String>,
+    pub subnet_size: u32,
+    pub data_path_port: u16,
+    pub node: NodeId,
+    pub description: NodeDescription,
+    pub availability: Availability,
+    /// The address that other nodes reach this one at, and the one of its manager with the port.
+    pub address: String,
+    pub manager_address: String,
+    pub raft_id: u64,
+}
+
+/// The changes that make a swarm of one manager, whose node is ready once its agent says hello.
+pub fn genesis(start: Genesis, now: Time) -> Vec<Change> {
+    let cluster = Change::CreateCluster(NewCluster {
+        id: start.cluster,
+        spec: start.spec,
+        address_pools: start.address_pools,
+        subnet_size: start.subnet_size,
+        data_path_port: start.data_path_port,
+    });
+    let node = Change::CreateNode(NewNode {
+        id: start.node,
+        spec: NodeSpec {
+            role: Role::Manager,
+            availability: start.availability,
+            ..NodeSpec::default()
+        },
+        description: start.description,
+        status: NodeStatus {
+            state: NodeState::Unknown,
+            address: start.address,
+            since: now,
+            ..NodeStatus::default()
+        },
+        manager: Some(ManagerMember {
+            raft_id: start.raft_id,
+            address: start.manager_address,
+        }),
+    });
+    let networks = [(BRIDGE, "bridge"), (HOST, "host"), (NONE, "null")];
+    let networks = networks.map(|((id, name), driver)| Change::CreateNetwork {
+        id,
+        spec: NetworkSpec {
+            name: name.into(),
+            driver: Driver {
+                name: driver.into(),
+                ..Driver::default()
+            },
+            ..NetworkSpec::default()
+        },
+        predefined: true,
+    });
+    [cluster, node].into_iter().chain(networks).collect()
+}

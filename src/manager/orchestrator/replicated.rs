@@ -1,0 +1,77 @@
+//! As many slots as a replicated service has replicas.
+//!
+//! A slot counts as long as it has a task that is not to be removed, dead ones included: whether a dead
+//! task is replaced is for the restart pass to say.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::host::rng::Rng;
+use crate::manager::dirty::Dirty;
+use crate::manager::orchestrator::{create, set_desired};
+use crate::manager::passes::View;
+use crate::model::change::Change;
+use crate::model::id::NodeId;
+use crate::model::object::{RestartRecord, Service, Slot, Task, TaskState};
+
+pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for id in &dirty.services {
+        let Some(service) = view.state.services().find(*id) else {
+            continue;
+        };
+        let Some(replicas) = service.replicas() else {
+            continue;
+        };
+        let replicas = usize::try_from(replicas).unwrap_or(usize::MAX);
+        let slots = slots(view, service);
+        let room = view.room.saturating_sub(changes.len());
+        if slots.len() < replicas {
+            let missing = (replicas - slots.len()).min(room);
+            let free = (1..).map(Slot::Number).filter(|slot| !slots.contains_key(slot));
+            let new = RestartRecord::default();
+            let tasks = free.take(missing).map(|slot| create(*id, slot, TaskState::Running, new, rng));
+            changes.extend(tasks);
+        } else {
+            let surplus = slots.len() - replicas;
+            changes.extend(scale_down(slots, surplus.min(room)));
+        }
+    }
+    changes
+}
+
+/// The tasks of each slot that counts.
+fn slots<'a>(view: &View<'a>, service: &Service) -> BTreeMap<Slot, Vec<&'a Arc<Task>>> {
+    let mut slots = BTreeMap::<_, Vec<_>>::new();
+    for task in view.state.tasks_of_service(service.id) {
+        if task.desired_state < TaskState::Remove {
+            slots.entry(task.slot).or_default().push(task);
+        }
+    }
+    slots
+}
+
+/// Gives up slots: those that do not run first, then those on the nodes with most of the service.
+fn scale_down(slots: BTreeMap<Slot, Vec<&Arc<Task>>>, surplus: usize) -> Vec<Change> {
+    if surplus == 0 {
+        return Vec::new();
+    }
+    let mut on_node = BTreeMap::<NodeId, u32>::new();
+    let mut ranked = Vec::new();
+    for (slot, tasks) in slots {
+        let runs = |task: &&Arc<Task>| task.is_live() && task.status.state == TaskState::Running;
+        let node = tasks.iter().find(|t| runs(t)).and_then(|task| task.node);
+        // The n-th task of a node ranks n-th, so that the fullest nodes give first and evenly.
+        let place = node.map(|node| {
+            let count = on_node.entry(node).or_default();
+            *count += 1;
+            *count
+        });
+        ranked.push((place, slot, tasks));
+    }
+    ranked.sort_by_key(|(place, slot, _)| (place.is_some(), Reverse(*place), Reverse(*slot)));
+    let given_up = ranked.into_iter().take(surplus);
+    let tasks = given_up.flat_map(|(_, _, tasks)| tasks);
+    tasks.map(|task| set_desired(task, TaskState::Remove)).collect()
+}

@@ -1,0 +1,187 @@
+//! Replaces tasks that ended, or whose node will not run them further, under the service's restart
+//! policy, and lets replacements start when their time has come.
+//!
+//! A replacement is created at once with desired state READY, so that it can pull and prepare, and
+//! moves to RUNNING at its `not_before` and once the old task has stopped. All that this needs is
+//! stored in the tasks, so a new leader, or a rebooted one, continues exactly.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::host::rng::Rng;
+use crate::manager::dirty::Dirty;
+use crate::manager::orchestrator::{create, has_lost_node, has_stopped, is_lost, set_desired};
+use crate::manager::passes::View;
+use crate::model::change::Change;
+use crate::model::id::ServiceId;
+use crate::model::object::{RestartRecord, Service, Slot, Task, TaskState};
+use crate::model::spec::task::{RestartCondition, RestartPolicy};
+use crate::model::state::State;
+use crate::model::time::{Time, ms_of_ns};
+
+/// How long a replacement waits for the task it replaces to stop.
+const OLD_TASK_WAIT_MS: u64 = 60_000;
+const BACKOFF_FIRST_MS: u64 = 500;
+const BACKOFF_MS_MAX: u64 = 300_000;
+/// The step at which the back-off has reached its longest.
+const BACKOFF_STEP_MAX: u8 = 11;
+/// A task that was up for so long has recovered.
+const RECOVERED_AFTER_MS: u64 = 600_000;
+/// Swarm's delay, for services that want no back-off and give no delay.
+const DELAY_WITHOUT_BACKOFF_MS: u64 = 5_000;
+/// The label with which a service says that it wants no back-off.
+const BACKOFF_LABEL: &str = "skep.restart-backoff";
+
+pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (id, slot) in slots(view.state, dirty) {
+        if changes.len() >= view.room {
+            break;
+        }
+        let Some(service) = view.state.services().find(id) else {
+            continue;
+        };
+        let tasks = view.state.tasks_of_slot(id, slot);
+        let mut wanted = tasks.iter().filter(|task| task.desired_state <= TaskState::Running);
+        let Some(newest) = wanted.next_back() else {
+            continue;
+        };
+        // Whatever has a newer task in its slot was replaced.
+        changes.extend(wanted.map(|task| set_desired(task, TaskState::Shutdown)));
+        if newest.status.state.is_terminal() || has_lost_node(view.state, newest) {
+            if let Some((state, record)) = replacement(view, service, newest) {
+                changes.push(create(id, slot, state, record, rng));
+            }
+            changes.push(set_desired(newest, TaskState::Shutdown));
+        }
+    }
+    changes
+}
+
+/// Lets replacements run whose time has come and whose predecessor has stopped.
+pub fn promote(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (id, slot) in slots(view.state, dirty) {
+        if changes.len() >= view.room {
+            break;
+        }
+        let tasks = view.state.tasks_of_slot(id, slot);
+        let Some((task, older)) = tasks.split_last() else {
+            continue;
+        };
+        let waited = view.now >= waits_for_old_until(task);
+        let alone = || older.iter().all(|old| has_stopped(view.state, old));
+        let due = view.now >= task.restart.not_before && (waited || alone());
+        if task.desired_state == TaskState::Ready && due {
+            changes.push(set_desired(task, TaskState::Running));
+        }
+    }
+    changes
+}
+
+/// When the task has to be looked at again, if nothing happens before.
+pub fn due(task: &Task, now: Time) -> Option<Time> {
+    let not_before = task.restart.not_before;
+    (task.desired_state == TaskState::Ready).then(|| match now < not_before {
+        true => not_before,
+        false => waits_for_old_until(task),
+    })
+}
+
+fn waits_for_old_until(task: &Task) -> Time {
+    let at_least = task.meta.created_at.plus_ms(OLD_TASK_WAIT_MS);
+    at_least.max(task.restart.not_before)
+}
+
+/// The dirty slots, and the slots of tasks on dirty nodes that are lost.
+fn slots(state: &State, dirty: &Dirty) -> BTreeSet<(ServiceId, Slot)> {
+    let nodes = dirty.nodes.iter();
+    let lost = nodes.filter(|id| state.nodes().find(**id).is_none_or(|node| is_lost(node)));
+    let on_them = lost.flat_map(|id| state.tasks_of_node(*id));
+    let on_them = on_them.map(|task| (task.service, task.slot));
+    dirty.slots.iter().copied().chain(on_them).collect()
+}
+
+/// The desired state and the record of the task that replaces `old`; `None` if none does.
+fn replacement(
+    view: &View<'_>,
+    service: &Service,
+    old: &Arc<Task>,
+) -> Option<(TaskState, RestartRecord)> {
+    let default = RestartPolicy::default();
+    let policy = service.spec.task.restart.as_ref().unwrap_or(&default);
+    let record = next_record(view, service, policy, old)?;
+    let waits = record.not_before > view.now || !has_stopped(view.state, old);
+    let state = if waits { TaskState::Ready } else { TaskState::Running };
+    Some((state, record))
+}
+
+/// What the restarts of the slot amount to with one more; `None` if the policy allows none.
+fn next_record(
+    view: &View<'_>,
+    service: &Service,
+    policy: &RestartPolicy,
+    old: &Task,
+) -> Option<RestartRecord> {
+    let allowed = match policy.condition.unwrap_or_default() {
+        RestartCondition::Any => true,
+        RestartCondition::OnFailure => old.status.state != TaskState::Complete,
+        RestartCondition::None => false,
+    };
+    if !allowed {
+        return None;
+    }
+    if !old.status.state.is_terminal() {
+        return Some(moved(view, policy, old));
+    }
+    // Another version of the service starts with a clean record.
+    let same_version = old.task_version == service.task_version;
+    let record = if same_version { old.restart } else { RestartRecord::default() };
+    let window_ms = ms_of_ns(policy.window_ns.unwrap_or(0));
+    let window_over = window_ms > 0 && view.now.since_ms(record.window_start) > window_ms;
+    let attempts = if window_over { 0 } else { record.attempts };
+    if policy.max_attempts.is_some_and(|max| max > 0 && u64::from(attempts) >= max) {
+        return None;
+    }
+    let up_since = old.meta.created_at.max(record.not_before);
+    let recovered = old.status.at.since_ms(up_since) >= RECOVERED_AFTER_MS;
+    let step = if recovered { 0 } else { record.backoff_step };
+    let delay_ms = delay_ms(service, policy, step);
+    Some(RestartRecord {
+        not_before: view.now.plus_ms(delay_ms),
+        attempts: attempts.saturating_add(1),
+        window_start: if attempts == 0 { view.now } else { record.window_start },
+        backoff_step: (step + 1).min(BACKOFF_STEP_MAX),
+    })
+}
+
+/// A task that did not fail itself goes elsewhere without counting as an attempt: at once from a
+/// drained node, after the policy's delay from one that is down.
+fn moved(view: &View<'_>, policy: &RestartPolicy, old: &Task) -> RestartRecord {
+    let delay_ms = match has_stopped(view.state, old) {
+        true => ms_of_ns(policy.delay_ns.unwrap_or(0)),
+        false => 0,
+    };
+    RestartRecord {
+        not_before: view.now.plus_ms(delay_ms),
+        ..old.restart
+    }
+}
+
+/// The larger of the policy's delay and the back-off.
+fn delay_ms(service: &Service, policy: &RestartPolicy, step: u8) -> u64 {
+    let given = policy.delay_ns.map(ms_of_ns);
+    let label = service.spec.labels.get(BACKOFF_LABEL);
+    match label.is_some_and(|value| value == "false") {
+        true => given.unwrap_or(DELAY_WITHOUT_BACKOFF_MS),
+        false => given.unwrap_or(0).max(backoff_ms(step)),
+    }
+}
+
+/// 0, 0.5 s, 1 s, 2 s, … 5 min.
+fn backoff_ms(step: u8) -> u64 {
+    match step {
+        0 => 0,
+        step => (BACKOFF_FIRST_MS << (step.min(BACKOFF_STEP_MAX) - 1)).min(BACKOFF_MS_MAX),
+    }
+}

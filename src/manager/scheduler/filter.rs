@@ -1,0 +1,155 @@
+//! Which nodes a group of tasks may go to, and the words for why it may not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::constraint::{Constraint, architecture};
+use crate::model::load::{NodeLoad, generic_counts};
+use crate::model::object::{Node, NodeState};
+use crate::model::spec::node::{Availability, Platform};
+use crate::model::spec::task::{Reservations, TaskSpec};
+
+/// What the tasks of one spec ask of a node.
+#[derive(Debug)]
+pub struct Group {
+    wanted: Reservations,
+    constraints: Vec<Constraint>,
+    platforms: Vec<Platform>,
+    /// 0 is no limit.
+    max_replicas: u64,
+}
+
+/// A node as a round of placing sees it.
+#[derive(Debug)]
+pub struct Site {
+    node: Arc<Node>,
+    pub load: NodeLoad,
+    /// Tasks of the group's service.
+    pub of_service: u32,
+}
+
+impl Site {
+    pub fn of(node: &Arc<Node>, load: NodeLoad, of_service: u32) -> Self {
+        Self {
+            node: node.clone(),
+            load,
+            of_service,
+        }
+    }
+}
+
+/// Why a node does not take a task, in the order in which it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    NotReady,
+    Resources,
+    Constraints,
+    Platform,
+    MaxReplicas,
+}
+
+impl Group {
+    pub fn of(spec: &TaskSpec) -> Self {
+        let placement = spec.placement.as_ref();
+        let wanted = spec.resources.as_ref().and_then(|r| r.reservations.clone());
+        let constraints = placement.map_or(&[][..], |p| &p.constraints);
+        // A constraint that does not parse was refused with its service.
+        let constraints = constraints.iter().filter_map(|text| Constraint::parse(text).ok());
+        Self {
+            wanted: wanted.unwrap_or_default(),
+            constraints: constraints.collect(),
+            platforms: placement.map_or_else(Vec::new, |p| p.platforms.clone()),
+            max_replicas: placement.map_or(0, |p| p.max_replicas),
+        }
+    }
+
+    /// Why the node does not take one more task of the group, if it does not.
+    pub fn refuses(&self, site: &Site) -> Option<Reason> {
+        let Site { node, load, of_service } = site;
+        let full = self.max_replicas > 0 && u64::from(*of_service) >= self.max_replicas;
+        if !is_ready(node) {
+            Some(Reason::NotReady)
+        } else if !self.fits(node, load) {
+            Some(Reason::Resources)
+        } else if !self.constraints.iter().all(|constraint| constraint.allows(node)) {
+            Some(Reason::Constraints)
+        } else if !self.runs_on(&node.description.platform) {
+            Some(Reason::Platform)
+        } else {
+            full.then_some(Reason::MaxReplicas)
+        }
+    }
+
+    /// Counts one more task of the group on the node.
+    pub fn take(&self, site: &mut Site) {
+        site.load.reserve(&self.wanted, 1);
+        site.load.tasks += 1;
+        site.of_service += 1;
+    }
+
+    fn fits(&self, node: &Node, load: &NodeLoad) -> bool {
+        let has = &node.description.resources;
+        let wanted = &self.wanted;
+        // What is not asked for never keeps a task away, even from a node that is over-full.
+        let fits = |wanted: i64, used: i64, total: i64| {
+            wanted == 0 || used.saturating_add(wanted) <= total
+        };
+        let total = generic_counts(&has.generic);
+        fits(wanted.nano_cpus, load.nano_cpus, has.nano_cpus)
+            && fits(wanted.memory_bytes, load.memory_bytes, has.memory_bytes)
+            && generic_counts(&wanted.generic).into_iter().all(|(kind, count)| {
+                let used = load.generic.get(kind).copied().unwrap_or(0);
+                fits(count, used, total.get(kind).copied().unwrap_or(0))
+            })
+    }
+
+    fn runs_on(&self, own: &Platform) -> bool {
+        let same = |wanted: &str, own: &str| {
+            wanted.is_empty() || architecture(wanted) == architecture(own)
+        };
+        let fits = |wanted: &Platform| {
+            same(&wanted.architecture, &own.architecture) && same(&wanted.os, &own.os)
+        };
+        self.platforms.is_empty() || self.platforms.iter().any(fits)
+    }
+}
+
+fn is_ready(node: &Node) -> bool {
+    node.status.state == NodeState::Ready && node.spec.availability == Availability::Active
+}
+
+/// How many nodes refused a group, and why.
+#[derive(Debug, Default)]
+pub struct Refused(BTreeMap<Reason, usize>);
+
+impl Refused {
+    pub fn add(&mut self, reason: Reason) {
+        *self.0.entry(reason).or_default() += 1;
+    }
+
+    /// The sentence that users see, in Swarm's words, the commonest reason first.
+    pub fn explain(&self) -> String {
+        let mut counts: Vec<_> = self.0.iter().collect();
+        counts.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), **reason));
+        let words: Vec<_> = counts.into_iter().map(|(r, n)| r.words(*n)).collect();
+        match words.is_empty() {
+            true => "no suitable node".to_owned(),
+            false => format!("no suitable node ({})", words.join("; ")),
+        }
+    }
+}
+
+impl Reason {
+    fn words(self, nodes: usize) -> String {
+        let s = if nodes == 1 { "" } else { "s" };
+        match self {
+            Self::NotReady => format!("{nodes} node{s} not available for new tasks"),
+            Self::Resources => format!("insufficient resources on {nodes} node{s}"),
+            Self::Constraints => {
+                format!("scheduling constraints not satisfied on {nodes} node{s}")
+            }
+            Self::Platform => format!("unsupported platform on {nodes} node{s}"),
+            Self::MaxReplicas => "max replicas per node limit exceed".to_owned(),
+        }
+    }
+}

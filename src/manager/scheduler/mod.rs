@@ -1,0 +1,150 @@
+//! Which node each task goes to: of the nodes that every filter lets through, the one with the
+//! fewest tasks of the service, then the fewest tasks.
+//!
+//! Tasks are placed in groups made from the same spec: the filters look at each node once per group,
+//! and a heap gives the next best node for each task.
+
+pub mod filter;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use crate::host::rng::Rng;
+use crate::manager::dirty::Dirty;
+use crate::manager::passes::View;
+use crate::manager::scheduler::filter::{Group, Site};
+use crate::model::change::Change;
+use crate::model::id::{NodeId, ServiceId, TaskId};
+use crate::model::load::NodeLoad;
+use crate::model::object::{Task, TaskState, TaskStatus};
+use crate::model::state::State;
+
+/// A node on which tasks of a service failed so often within the window is taken last.
+const FAILURES_MAX: u32 = 5;
+const FAILURE_WINDOW_MS: u64 = 300_000;
+
+pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut loads = BTreeMap::new();
+    for ((service, version), tasks) in groups(view.state, dirty) {
+        if changes.len() >= view.room {
+            break;
+        }
+        place(view, service, version, &tasks, &mut loads, &mut changes);
+    }
+    changes
+}
+
+/// The tasks that wait for a node and could get one now, by what they are made from.
+fn groups<'a>(
+    state: &'a State,
+    dirty: &Dirty,
+) -> BTreeMap<(ServiceId, u64), Vec<&'a Arc<Task>>> {
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    if dirty.nodes.is_empty() {
+        for (service, slot) in &dirty.slots {
+            for task in state.tasks_of_slot(*service, *slot) {
+                if task.node.is_none() && task.is_live() {
+                    groups.entry((task.service, task.task_version)).or_default().push(task);
+                }
+            }
+        }
+        return groups;
+    }
+    for (service, version, task) in state.unassigned() {
+        if let Some(task) = state.tasks().find(task) {
+            groups.entry((service, version)).or_default().push(task);
+        }
+    }
+    groups
+}
+
+/// A node in the order of preference: the least is the best.
+type Preference = (bool, u32, u32, NodeId);
+
+/// Places the tasks of one group. `loads` are the nodes' loads as this round has changed them.
+fn place(
+    view: &View<'_>,
+    service: ServiceId,
+    version: u64,
+    tasks: &[&Arc<Task>],
+    loads: &mut BTreeMap<NodeId, NodeLoad>,
+    changes: &mut Vec<Change>,
+) {
+    let Some(spec) = view.state.task_spec(service, version) else {
+        return;
+    };
+    let group = Group::of(spec);
+    let of_service: BTreeMap<_, _> = view.state.spread(service).collect();
+    let failing = failing_nodes(view, service, tasks);
+    let mut sites = BTreeMap::new();
+    let mut heap = BinaryHeap::<Reverse<Preference>>::new();
+    let mut refused = filter::Refused::default();
+    for node in view.state.nodes().iter() {
+        let load = loads.get(&node.id).or_else(|| view.state.load(node.id));
+        let own = of_service.get(&node.id).copied().unwrap_or(0);
+        let site = Site::of(node, load.cloned().unwrap_or_default(), own);
+        match group.refuses(&site) {
+            Some(reason) => refused.add(reason),
+            None => {
+                let tasks = site.load.tasks;
+                heap.push(Reverse((failing.contains(&node.id), own, tasks, node.id)));
+                sites.insert(node.id, site);
+            }
+        }
+    }
+    let mut waiting = tasks.iter();
+    while let Some(Reverse((fails, _, _, id))) = heap.pop() {
+        if changes.len() >= view.room {
+            return;
+        }
+        let (Some(task), Some(site)) = (waiting.next(), sites.get_mut(&id)) else {
+            return;
+        };
+        changes.push(Change::AssignTask { id: task.id, node: id });
+        group.take(site);
+        loads.insert(id, site.load.clone());
+        match group.refuses(site) {
+            Some(reason) => refused.add(reason),
+            None => heap.push(Reverse((fails, site.of_service, site.load.tasks, id))),
+        }
+    }
+    let error = refused.explain();
+    let left = waiting.filter(|task| !already_says(task, &error));
+    changes.extend(left.map(|task| wait(task.id, &error, view)));
+}
+
+fn already_says(task: &Task, error: &str) -> bool {
+    task.status.state == TaskState::Pending && task.status.error == error
+}
+
+fn wait(id: TaskId, error: &str, view: &View<'_>) -> Change {
+    Change::SetTaskStatus {
+        id,
+        status: TaskStatus {
+            state: TaskState::Pending,
+            at: view.now,
+            message: "pending task scheduling".into(),
+            error: error.to_owned(),
+            ..TaskStatus::default()
+        },
+    }
+}
+
+/// The nodes on which the service keeps failing. Only a group that has restarted tasks can have any.
+fn failing_nodes(view: &View<'_>, service: ServiceId, tasks: &[&Arc<Task>]) -> BTreeSet<NodeId> {
+    let mut failures = BTreeMap::<NodeId, u32>::new();
+    if tasks.iter().all(|task| task.restart.attempts == 0) {
+        return BTreeSet::new();
+    }
+    for task in view.state.tasks_of_service(service) {
+        let failed = matches!(task.status.state, TaskState::Failed | TaskState::Rejected);
+        let recent = view.now.since_ms(task.status.at) <= FAILURE_WINDOW_MS;
+        if let Some(node) = task.node.filter(|_| failed && recent) {
+            *failures.entry(node).or_default() += 1;
+        }
+    }
+    let often = failures.into_iter().filter(|(_, count)| *count >= FAILURES_MAX);
+    often.map(|(node, _)| node).collect()
+}
