@@ -24,7 +24,12 @@ impl Dirty {
         let tasks = state.tasks().iter();
         let of_tasks = state.tasks().iter().map(|task| task.service);
         Self {
-            services: state.services().iter().map(|s| s.id).chain(of_tasks).collect(),
+            services: state
+                .services()
+                .iter()
+                .map(|s| s.id)
+                .chain(of_tasks)
+                .collect(),
             slots: tasks.map(|task| (task.service, task.slot)).collect(),
             nodes: state.nodes().iter().map(|node| node.id).collect(),
         }
@@ -93,6 +98,7 @@ impl Dirty {
 
     /// The node of a task that makes room.
     fn note_room(&mut self, state: &State, id: TaskId) {
-        self.nodes.extend(state.tasks().find(id).and_then(|task| task.node));
+        self.nodes
+            .extend(state.tasks().find(id).and_then(|task| task.node));
     }
 }

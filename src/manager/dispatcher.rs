@@ -49,7 +49,7 @@ pub struct Facts {
 pub struct Dispatcher {
     sessions: BTreeMap<SessionId, NodeId>,
     nodes: BTreeMap<NodeId, Presence>,
-    /// When the next node is down unless it is heard of; may hold times that were put off since.
+    /// When to look at each node next; its deadline may have been put off since.
     deadlines: BTreeSet<(Time, NodeId)>,
     /// Nodes whose tasks changed since they were last told.
     stale: BTreeMap<NodeId, BTreeSet<TaskId>>,
@@ -63,6 +63,8 @@ struct Presence {
     session: Option<Session>,
     /// Down if not heard of until then.
     deadline: Time,
+    /// Its entry in `deadlines`.
+    looked_at: Time,
     /// It said that it comes back soon, so a closed session is not told to the log.
     coming_back: bool,
 }
@@ -106,7 +108,9 @@ impl Dispatcher {
 
     /// Whether a node has a session.
     pub fn is_connected(&self, node: NodeId) -> bool {
-        self.nodes.get(&node).is_some_and(|presence| presence.session.is_some())
+        self.nodes
+            .get(&node)
+            .is_some_and(|presence| presence.session.is_some())
     }
 
     pub fn receive(
@@ -121,7 +125,10 @@ impl Dispatcher {
             return self.hello(state, now, session, node, description);
         }
         let Some(node) = self.sessions.get(&session).copied() else {
-            self.refuse(session, "the first message of a session must be hello".into());
+            self.refuse(
+                session,
+                "the first message of a session must be hello".into(),
+            );
             return;
         };
         self.heard(state, now, node);
@@ -151,7 +158,11 @@ impl Dispatcher {
         let Some(presence) = self.nodes.get_mut(&node) else {
             return;
         };
-        if presence.session.as_ref().is_some_and(|own| own.id == session) {
+        if presence
+            .session
+            .as_ref()
+            .is_some_and(|own| own.id == session)
+        {
             presence.session = None;
             if !presence.coming_back {
                 let message = "agent session ended; waiting for it to come back";
@@ -168,7 +179,7 @@ impl Dispatcher {
                 continue;
             };
             if deadline > now {
-                self.deadlines.insert((deadline, node));
+                self.wait_for(node, deadline);
             } else if now.since_ms(deadline) > LATE_MS {
                 self.wait_for(node, now.plus_ms(patience_ms(state)));
             } else {
@@ -186,8 +197,9 @@ impl Dispatcher {
 
     /// Notes that a node was removed: its session ends.
     pub fn note_removed(&mut self, node: NodeId) {
-        if let Some(session) = self.nodes.remove(&node).and_then(|presence| presence.session) {
-            self.refuse(session.id, format!("node {node} was removed from the swarm"));
+        if let Some(session) = self.forget(node) {
+            let reason = format!("node {node} was removed from the swarm");
+            self.refuse(session.id, reason);
         }
         self.facts.remove(&node);
         self.stale.remove(&node);
@@ -203,7 +215,8 @@ impl Dispatcher {
             let tasks: Vec<_> = tasks.into_iter().collect();
             for chunk in tasks.chunks(TASKS_PER_MESSAGE) {
                 let difference = session.difference(state, node, chunk);
-                self.said.extend(difference.map(|message| Said::Send(session.id, message)));
+                self.said
+                    .extend(difference.map(|message| Said::Send(session.id, message)));
             }
         }
     }
@@ -225,7 +238,10 @@ impl Dispatcher {
             let reason = format!("the node describes itself in {bytes} bytes; at most {limit}");
             return self.refuse(session, reason);
         }
-        let old = self.nodes.get_mut(&id).and_then(|presence| presence.session.take());
+        let old = self
+            .nodes
+            .get_mut(&id)
+            .and_then(|presence| presence.session.take());
         if let Some(old) = old.filter(|old| old.id != session) {
             self.sessions.remove(&old.id);
             self.said.push(Said::Close(old.id));
@@ -246,7 +262,8 @@ impl Dispatcher {
             self.facts.entry(id).or_default().description = Some(description);
         }
         let heartbeat_ms = heartbeat_ms(state);
-        self.said.push(Said::Send(session, ToAgent::Welcome { heartbeat_ms }));
+        self.said
+            .push(Said::Send(session, ToAgent::Welcome { heartbeat_ms }));
         self.send_full(state, id);
     }
 
@@ -265,21 +282,28 @@ impl Dispatcher {
         let presence = self.nodes.entry(node).or_insert(Presence {
             session: None,
             deadline,
+            looked_at: deadline,
             coming_back: false,
         });
-        self.deadlines.remove(&(presence.deadline, node));
+        self.deadlines.remove(&(presence.looked_at, node));
         presence.deadline = deadline;
+        presence.looked_at = deadline;
         self.deadlines.insert((deadline, node));
     }
 
     fn lose(&mut self, node: NodeId, message: &str) {
-        if let Some(presence) = self.nodes.remove(&node)
-            && let Some(session) = presence.session
-        {
+        if let Some(session) = self.forget(node) {
             self.sessions.remove(&session.id);
             self.said.push(Said::Close(session.id));
         }
         self.note_state(node, NodeState::Down, message);
+    }
+
+    /// Waits for a node no longer.
+    fn forget(&mut self, node: NodeId) -> Option<Session> {
+        let presence = self.nodes.remove(&node)?;
+        self.deadlines.remove(&(presence.looked_at, node));
+        presence.session
     }
 
     fn note_state(&mut self, node: NodeId, state: NodeState, message: &str) {
@@ -288,7 +312,8 @@ impl Dispatcher {
 
     fn refuse(&mut self, session: SessionId, reason: String) {
         self.sessions.remove(&session);
-        self.said.push(Said::Send(session, ToAgent::Refused { reason }));
+        self.said
+            .push(Said::Send(session, ToAgent::Refused { reason }));
         self.said.push(Said::Close(session));
     }
 
@@ -310,11 +335,13 @@ impl Dispatcher {
             version: session.version,
             tasks: first.iter().map(|task| assignment(state, task)).collect(),
         };
-        self.said.push(Said::Send(session.id, ToAgent::Assignments(full)));
+        self.said
+            .push(Said::Send(session.id, ToAgent::Assignments(full)));
         for chunk in rest.chunks(TASKS_PER_MESSAGE) {
             let ids: Vec<_> = chunk.iter().map(|task| task.id).collect();
             let difference = session.difference(state, node, &ids);
-            self.said.extend(difference.map(|message| Said::Send(session.id, message)));
+            self.said
+                .extend(difference.map(|message| Said::Send(session.id, message)));
         }
     }
 }
@@ -324,7 +351,10 @@ impl Session {
     fn difference(&mut self, state: &State, node: NodeId, tasks: &[TaskId]) -> Option<ToAgent> {
         let (mut set, mut desired, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         for id in tasks {
-            let task = state.tasks().find(*id).filter(|task| task.node == Some(node));
+            let task = state
+                .tasks()
+                .find(*id)
+                .filter(|task| task.node == Some(node));
             match task {
                 None => removed.extend(self.told.remove(id).map(|_| *id)),
                 Some(task) => match self.told.insert(*id, task.desired_state) {

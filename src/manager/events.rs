@@ -14,24 +14,50 @@ use crate::wire::control::{ObjectAction, ObjectEvent, ObjectKind};
 pub fn event(state: &State, at: Time, change: &Change) -> Option<ObjectEvent> {
     use ObjectAction::{Create, Remove, Update};
     let (kind, action, id, name, attributes) = match change {
-        Change::CreateCluster(new) => {
-            (ObjectKind::Cluster, Create, new.id.to_string(), "default".into(), Vec::new())
-        }
+        Change::CreateCluster(new) => (
+            ObjectKind::Cluster,
+            Create,
+            new.id.to_string(),
+            "default".into(),
+            Vec::new(),
+        ),
         Change::UpdateCluster { .. } => {
             let id = state.cluster()?.id.to_string();
-            (ObjectKind::Cluster, Update, id, "default".into(), Vec::new())
+            (
+                ObjectKind::Cluster,
+                Update,
+                id,
+                "default".into(),
+                Vec::new(),
+            )
         }
-        Change::CreateService { id, spec } => {
-            (ObjectKind::Service, Create, id.to_string(), spec.name.clone(), Vec::new())
-        }
+        Change::CreateService { id, spec } => (
+            ObjectKind::Service,
+            Create,
+            id.to_string(),
+            spec.name.clone(),
+            Vec::new(),
+        ),
         Change::UpdateService { id, spec } => {
             let old = state.services().find(*id)?;
             let attributes = service_changes(old, spec);
-            (ObjectKind::Service, Update, id.to_string(), spec.name.clone(), attributes)
+            (
+                ObjectKind::Service,
+                Update,
+                id.to_string(),
+                spec.name.clone(),
+                attributes,
+            )
         }
         Change::RemoveService { id } => {
             let name = state.services().find(*id)?.spec.name.clone();
-            (ObjectKind::Service, Remove, id.to_string(), name, Vec::new())
+            (
+                ObjectKind::Service,
+                Remove,
+                id.to_string(),
+                name,
+                Vec::new(),
+            )
         }
         _ => return node_event(state, at, change).or_else(|| resource_event(state, at, change)),
     };
@@ -53,33 +79,52 @@ fn node_event(state: &State, at: Time, change: &Change) -> Option<ObjectEvent> {
         }
         _ => return None,
     };
-    let known = state.nodes().find(*id).map(|node| node.description.hostname.clone());
+    let known = state
+        .nodes()
+        .find(*id)
+        .map(|node| node.description.hostname.clone());
     let name = known.unwrap_or_default();
-    Some(of(at, ObjectKind::Node, action, id.to_string(), name, attributes))
+    Some(of(
+        at,
+        ObjectKind::Node,
+        action,
+        id.to_string(),
+        name,
+        attributes,
+    ))
 }
 
 fn resource_event(state: &State, at: Time, change: &Change) -> Option<ObjectEvent> {
     use ObjectAction::{Create, Remove, Update};
     let (kind, action, id, name) = match change {
-        Change::CreateNetwork { id, spec, .. } => {
-            (ObjectKind::Network, Create, id.to_string(), spec.name.clone())
-        }
+        Change::CreateNetwork { id, spec, .. } => (
+            ObjectKind::Network,
+            Create,
+            id.to_string(),
+            spec.name.clone(),
+        ),
         Change::RemoveNetwork { id } => {
             let name = state.networks().find(*id)?.spec.name.clone();
             (ObjectKind::Network, Remove, id.to_string(), name)
         }
-        Change::CreateSecret { id, spec } => {
-            (ObjectKind::Secret, Create, id.to_string(), spec.name.clone())
-        }
+        Change::CreateSecret { id, spec } => (
+            ObjectKind::Secret,
+            Create,
+            id.to_string(),
+            spec.name.clone(),
+        ),
         Change::LabelSecret { id, .. } | Change::RemoveSecret { id } => {
             let name = state.secrets().find(*id)?.spec.name.clone();
             let removes = matches!(change, Change::RemoveSecret { .. });
             let action = if removes { Remove } else { Update };
             (ObjectKind::Secret, action, id.to_string(), name)
         }
-        Change::CreateConfig { id, spec } => {
-            (ObjectKind::Config, Create, id.to_string(), spec.name.clone())
-        }
+        Change::CreateConfig { id, spec } => (
+            ObjectKind::Config,
+            Create,
+            id.to_string(),
+            spec.name.clone(),
+        ),
         Change::LabelConfig { id, .. } | Change::RemoveConfig { id } => {
             let name = state.configs().find(*id)?.spec.name.clone();
             let removes = matches!(change, Change::RemoveConfig { .. });
@@ -145,7 +190,10 @@ fn node_changes(old: &NodeSpec, new: &NodeSpec) -> Attributes {
         Role::Worker => "worker",
         Role::Manager => "manager",
     };
-    let (was, is) = (availability(old.availability), availability(new.availability));
+    let (was, is) = (
+        availability(old.availability),
+        availability(new.availability),
+    );
     let mut attributes = pair("availability", was, is);
     attributes.extend(pair("role", role(old.role), role(new.role)));
     attributes

@@ -36,7 +36,10 @@ impl Statuses {
             return;
         }
         bound(&mut status, now);
-        let same = TaskStatus { at: last.at, ..status.clone() };
+        let same = TaskStatus {
+            at: last.at,
+            ..status.clone()
+        };
         if same != *last {
             self.waiting.insert(task, status);
         }

@@ -64,8 +64,12 @@ pub fn tasks(state: &State, filters: &Filters) -> Result<Vec<Arc<Task>>, Refusal
     });
     let keeps = |task: &&Arc<Task>| {
         wanted.keeps_task(state, task)
-            && services.as_ref().is_none_or(|ids| ids.contains(&task.service))
-            && nodes.as_ref().is_none_or(|ids| task.node.is_some_and(|id| ids.contains(&id)))
+            && services
+                .as_ref()
+                .is_none_or(|ids| ids.contains(&task.service))
+            && nodes
+                .as_ref()
+                .is_none_or(|ids| task.node.is_some_and(|id| ids.contains(&id)))
     };
     Ok(match (&services, &nodes) {
         (Some(ids), _) => {
@@ -130,8 +134,11 @@ impl<'a> Wanted<'a> {
             Role::Manager => "manager",
         };
         let hostname = &node.description.hostname;
-        self.keeps(&node.id.to_string(), hostname, &node.description.engine.labels)
-            && self.has_labels("node.label", &node.spec.labels)
+        self.keeps(
+            &node.id.to_string(),
+            hostname,
+            &node.description.engine.labels,
+        ) && self.has_labels("node.label", &node.spec.labels)
             && self.fits("role", |wanted| wanted == role)
             && self.fits("membership", |wanted| wanted == "accepted")
     }
@@ -143,16 +150,26 @@ impl<'a> Wanted<'a> {
             ServiceMode::ReplicatedJob { .. } => "replicated-job",
             ServiceMode::GlobalJob => "global-job",
         };
-        self.keeps(&service.id.to_string(), &service.spec.name, &service.spec.labels)
-            && self.fits("mode", |wanted| wanted == mode)
+        self.keeps(
+            &service.id.to_string(),
+            &service.spec.name,
+            &service.spec.labels,
+        ) && self.fits("mode", |wanted| wanted == mode)
             && self.fits("runtime", |wanted| wanted == "container")
     }
 
     pub fn keeps_network(self, network: &Network) -> bool {
-        let kind = if network.predefined { "builtin" } else { "custom" };
+        let kind = if network.predefined {
+            "builtin"
+        } else {
+            "custom"
+        };
         let scope = if network.predefined { "local" } else { "swarm" };
-        self.keeps(&network.id.to_string(), &network.spec.name, &network.spec.labels)
-            && self.fits("driver", |wanted| network.spec.driver.name == wanted)
+        self.keeps(
+            &network.id.to_string(),
+            &network.spec.name,
+            &network.spec.labels,
+        ) && self.fits("driver", |wanted| network.spec.driver.name == wanted)
             && self.fits("type", |wanted| wanted == kind)
             && self.fits("scope", |wanted| wanted == scope)
             && self.fits("dangling", |wanted| !["true", "1"].contains(&wanted))

@@ -7,8 +7,8 @@ pub mod nodes;
 
 use crate::host::rng::Rng;
 use crate::manager::control::filters::Wanted;
+use crate::manager::dispatcher::Dispatcher;
 use crate::manager::draft::Draft;
-use crate::model::id::NodeId;
 use crate::model::state::State;
 use crate::wire::control::{ObjectKind, Refusal, Request, Response};
 
@@ -16,7 +16,7 @@ use crate::wire::control::{ObjectKind, Refusal, Request, Response};
 #[derive(Debug)]
 pub struct Presence<'a> {
     pub leader: Option<u64>,
-    pub is_connected: &'a dyn Fn(NodeId) -> bool,
+    pub sessions: &'a Dispatcher,
 }
 
 /// The answer to a request that changes nothing; `None` for one that does.
@@ -36,7 +36,10 @@ pub fn read(
             node.map(|node| Response::Node(nodes::view(presence, node)))
         }
         Request::Services(wanted) => filters::services(wanted).map(|wanted| {
-            let kept = state.services().iter().filter(|service| wanted.keeps_service(service));
+            let kept = state
+                .services()
+                .iter()
+                .filter(|service| wanted.keeps_service(service));
             Response::Services(kept.map(|service| services::view(state, service)).collect())
         }),
         Request::Service(reference) => {
@@ -53,7 +56,10 @@ pub fn read(
 fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Refusal>> {
     Some(match request {
         Request::Networks(wanted) => filters::networks(wanted).map(|wanted| {
-            let kept = state.networks().iter().filter(|row| wanted.keeps_network(row));
+            let kept = state
+                .networks()
+                .iter()
+                .filter(|row| wanted.keeps_network(row));
             Response::Networks(kept.cloned().collect())
         }),
         Request::Network(reference) => {
@@ -64,9 +70,8 @@ fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Re
             filters::resources(wanted, ObjectKind::Secret).map(|wanted: Wanted<'_>| {
                 let rows = state.secrets().iter();
                 let keeps = |id: String, spec: (&str, _)| wanted.keeps(&id, spec.0, spec.1);
-                let kept = rows.filter(|row| {
-                    keeps(row.id.to_string(), (&row.spec.name, &row.spec.labels))
-                });
+                let kept = rows
+                    .filter(|row| keeps(row.id.to_string(), (&row.spec.name, &row.spec.labels)));
                 Response::Secrets(kept.cloned().collect())
             })
         }
@@ -78,9 +83,8 @@ fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Re
             filters::resources(wanted, ObjectKind::Config).map(|wanted: Wanted<'_>| {
                 let rows = state.configs().iter();
                 let keeps = |id: String, spec: (&str, _)| wanted.keeps(&id, spec.0, spec.1);
-                let kept = rows.filter(|row| {
-                    keeps(row.id.to_string(), (&row.spec.name, &row.spec.labels))
-                });
+                let kept = rows
+                    .filter(|row| keeps(row.id.to_string(), (&row.spec.name, &row.spec.labels)));
                 Response::Configs(kept.cloned().collect())
             })
         }
@@ -96,12 +100,18 @@ fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Re
 pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<Response, Refusal> {
     match request {
         Request::UpdateCluster { version, spec } => nodes::update_cluster(draft, version, spec),
-        Request::UpdateNode { node, version, spec } => nodes::update(draft, &node, version, spec),
+        Request::UpdateNode {
+            node,
+            version,
+            spec,
+        } => nodes::update(draft, &node, version, spec),
         Request::RemoveNode { node, force } => nodes::remove(draft, &node, force),
         Request::CreateService(spec) => services::create(draft, spec, rng),
-        Request::UpdateService { service, version, update } => {
-            services::update(draft, &service, version, update)
-        }
+        Request::UpdateService {
+            service,
+            version,
+            update,
+        } => services::update(draft, &service, version, update),
         Request::RemoveService(service) => services::remove(draft, &service),
         // Everything else is answered by `read`.
         _ => Ok(done()),

@@ -22,7 +22,7 @@ pub fn view(presence: &Presence<'_>, node: &Arc<Node>) -> NodeView {
     NodeView {
         node: node.clone(),
         leader,
-        reachable: leader || (presence.is_connected)(node.id),
+        reachable: leader || presence.sessions.is_connected(node.id),
     }
 }
 

@@ -92,7 +92,9 @@ fn check(spec: &ServiceSpec) -> Result<(), Refusal> {
     let mut problems = validate::service(spec);
     let bytes = postcard::experimental::serialized_size(spec).unwrap_or(usize::MAX);
     if bytes > SPEC_BYTES_MAX {
-        problems.push(format!("the spec has {bytes} bytes: at most {SPEC_BYTES_MAX}"));
+        problems.push(format!(
+            "the spec has {bytes} bytes: at most {SPEC_BYTES_MAX}"
+        ));
     }
     check_problems(ObjectKind::Service, problems)
 }

@@ -47,7 +47,13 @@ fn slots(state: &State, dirty: &Dirty) -> BTreeSet<(ServiceId, Slot)> {
     let nodes = nodes.filter(|id| state.nodes().find(**id).is_none());
     let on_them = nodes.flat_map(|id| state.tasks_of_node(*id));
     let on_them = on_them.map(|task| (task.service, task.slot));
-    dirty.slots.iter().copied().chain(theirs).chain(on_them).collect()
+    dirty
+        .slots
+        .iter()
+        .copied()
+        .chain(theirs)
+        .chain(on_them)
+        .collect()
 }
 
 fn is_removable(state: &State, task: &Task, service_gone: bool) -> bool {
@@ -62,15 +68,26 @@ fn history(state: &State, tasks: &[&Arc<Task>]) -> Vec<Change> {
     let Some((_, older)) = tasks.split_last() else {
         return Vec::new();
     };
-    let older = older.iter();
-    let older = older.filter(|t| (TaskState::Complete..TaskState::Remove).contains(&t.desired_state));
-    let (dead, other): (Vec<_>, Vec<_>) = older.partition(|t| t.status.state.is_terminal());
-    let limit = state.cluster().and_then(|c| c.spec.orchestration.task_history_limit);
-    let limit = limit.unwrap_or(TASK_HISTORY_LIMIT);
-    let kept = usize::try_from(limit).unwrap_or(usize::MAX);
-    let never_ran = other.into_iter().filter(|task| task.node.is_none());
+    let replaced = TaskState::Complete..TaskState::Remove;
+    let older = older
+        .iter()
+        .filter(|task| replaced.contains(&task.desired_state));
+    let (mut removed, mut dead) = (Vec::new(), Vec::new());
+    for task in older {
+        if task.status.state.is_terminal() {
+            dead.push(task.id);
+        } else if task.node.is_none() {
+            removed.push(task.id);
+        }
+    }
+    let limit = state
+        .cluster()
+        .and_then(|c| c.spec.orchestration.task_history_limit);
+    let kept = usize::try_from(limit.unwrap_or(TASK_HISTORY_LIMIT)).unwrap_or(usize::MAX);
     let surplus = dead.len().saturating_sub(kept);
-    let surplus = dead.into_iter().take(surplus);
-    let removed = never_ran.chain(surplus);
-    removed.map(|task| Change::RemoveTask { id: task.id }).collect()
+    removed.extend(&dead[..surplus]);
+    removed
+        .into_iter()
+        .map(|id| Change::RemoveTask { id })
+        .collect()
 }

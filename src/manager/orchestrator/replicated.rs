@@ -29,9 +29,13 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
         let room = view.room.saturating_sub(changes.len());
         if slots.len() < replicas {
             let missing = (replicas - slots.len()).min(room);
-            let free = (1..).map(Slot::Number).filter(|slot| !slots.contains_key(slot));
+            let free = (1..)
+                .map(Slot::Number)
+                .filter(|slot| !slots.contains_key(slot));
             let new = RestartRecord::default();
-            let tasks = free.take(missing).map(|slot| create(*id, slot, TaskState::Running, new, rng));
+            let tasks = free
+                .take(missing)
+                .map(|slot| create(*id, slot, TaskState::Running, new, rng));
             changes.extend(tasks);
         } else {
             let surplus = slots.len() - replicas;
@@ -73,5 +77,7 @@ fn scale_down(slots: BTreeMap<Slot, Vec<&Arc<Task>>>, surplus: usize) -> Vec<Cha
     ranked.sort_by_key(|(place, slot, _)| (place.is_some(), Reverse(*place), Reverse(*slot)));
     let given_up = ranked.into_iter().take(surplus);
     let tasks = given_up.flat_map(|(_, _, tasks)| tasks);
-    tasks.map(|task| set_desired(task, TaskState::Remove)).collect()
+    tasks
+        .map(|task| set_desired(task, TaskState::Remove))
+        .collect()
 }

@@ -42,7 +42,9 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
             continue;
         };
         let tasks = view.state.tasks_of_slot(id, slot);
-        let mut wanted = tasks.iter().filter(|task| task.desired_state <= TaskState::Running);
+        let mut wanted = tasks
+            .iter()
+            .filter(|task| task.desired_state <= TaskState::Running);
         let Some(newest) = wanted.next_back() else {
             continue;
         };
@@ -112,7 +114,11 @@ fn replacement(
     let policy = service.spec.task.restart.as_ref().unwrap_or(&default);
     let record = next_record(view, service, policy, old)?;
     let waits = record.not_before > view.now || !has_stopped(view.state, old);
-    let state = if waits { TaskState::Ready } else { TaskState::Running };
+    let state = if waits {
+        TaskState::Ready
+    } else {
+        TaskState::Running
+    };
     Some((state, record))
 }
 
@@ -136,11 +142,18 @@ fn next_record(
     }
     // Another version of the service starts with a clean record.
     let same_version = old.task_version == service.task_version;
-    let record = if same_version { old.restart } else { RestartRecord::default() };
+    let record = if same_version {
+        old.restart
+    } else {
+        RestartRecord::default()
+    };
     let window_ms = ms_of_ns(policy.window_ns.unwrap_or(0));
     let window_over = window_ms > 0 && view.now.since_ms(record.window_start) > window_ms;
     let attempts = if window_over { 0 } else { record.attempts };
-    if policy.max_attempts.is_some_and(|max| max > 0 && u64::from(attempts) >= max) {
+    if policy
+        .max_attempts
+        .is_some_and(|max| max > 0 && u64::from(attempts) >= max)
+    {
         return None;
     }
     let up_since = old.meta.created_at.max(record.not_before);
@@ -150,7 +163,11 @@ fn next_record(
     Some(RestartRecord {
         not_before: view.now.plus_ms(delay_ms),
         attempts: attempts.saturating_add(1),
-        window_start: if attempts == 0 { view.now } else { record.window_start },
+        window_start: if attempts == 0 {
+            view.now
+        } else {
+            record.window_start
+        },
         backoff_step: (step + 1).min(BACKOFF_STEP_MAX),
     })
 }

@@ -24,7 +24,10 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
     ids.dedup();
     for id in ids {
         if let Some(service) = view.state.services().find(*id)
-            && view.state.task_versions(*id).any(|v| v != service.task_version)
+            && view
+                .state
+                .task_versions(*id)
+                .any(|v| v != service.task_version)
         {
             changes.extend(update(view, service, rng));
         }
@@ -40,12 +43,20 @@ pub fn due(state: &State, service: &Service, now: Time) -> Option<Time> {
 }
 
 fn update(view: &View<'_>, service: &Service, rng: &mut Rng) -> Vec<Change> {
-    let Progress { mut outdated, under_way, last_up } = Progress::of(view.state, service);
-    let next = last_up.map_or(Time::default(), |at| at.plus_ms(delay_ms(service)));
+    let Progress {
+        mut outdated,
+        under_way,
+        last_up,
+    } = Progress::of(view.state, service);
+    let next = last_up.map_or_else(Time::default, |at| at.plus_ms(delay_ms(service)));
     if outdated.is_empty() || view.now < next {
         return Vec::new();
     }
-    let parallelism = service.spec.update.as_ref().map_or(1, |config| config.parallelism);
+    let parallelism = service
+        .spec
+        .update
+        .as_ref()
+        .map_or(1, |config| config.parallelism);
     let free = match usize::try_from(parallelism).unwrap_or(usize::MAX) {
         0 => outdated.len(),
         parallelism => parallelism.saturating_sub(under_way),
@@ -56,7 +67,10 @@ fn update(view: &View<'_>, service: &Service, rng: &mut Rng) -> Vec<Change> {
     let replaced = chosen.flat_map(|old| {
         let new = RestartRecord::default();
         let waits = TaskState::Ready;
-        [create(service.id, old.slot, waits, new, rng), set_desired(old, TaskState::Shutdown)]
+        [
+            create(service.id, old.slot, waits, new, rng),
+            set_desired(old, TaskState::Shutdown),
+        ]
     });
     replaced.collect()
 }
@@ -89,8 +103,8 @@ impl<'a> Progress<'a> {
             last_up: None,
         };
         for task in newest.into_values() {
-            let up = task.desired_state == TaskState::Running
-                && task.status.state == TaskState::Running;
+            let up =
+                task.desired_state == TaskState::Running && task.status.state == TaskState::Running;
             if task.task_version != service.task_version {
                 progress.outdated.push(task);
             } else if up {

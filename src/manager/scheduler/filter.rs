@@ -54,7 +54,9 @@ impl Group {
         let wanted = spec.resources.as_ref().and_then(|r| r.reservations.clone());
         let constraints = placement.map_or(&[][..], |p| &p.constraints);
         // A constraint that does not parse was refused with its service.
-        let constraints = constraints.iter().filter_map(|text| Constraint::parse(text).ok());
+        let constraints = constraints
+            .iter()
+            .filter_map(|text| Constraint::parse(text).ok());
         Self {
             wanted: wanted.unwrap_or_default(),
             constraints: constraints.collect(),
@@ -65,13 +67,21 @@ impl Group {
 
     /// Why the node does not take one more task of the group, if it does not.
     pub fn refuses(&self, site: &Site) -> Option<Reason> {
-        let Site { node, load, of_service } = site;
+        let Site {
+            node,
+            load,
+            of_service,
+        } = site;
         let full = self.max_replicas > 0 && u64::from(*of_service) >= self.max_replicas;
         if !is_ready(node) {
             Some(Reason::NotReady)
         } else if !self.fits(node, load) {
             Some(Reason::Resources)
-        } else if !self.constraints.iter().all(|constraint| constraint.allows(node)) {
+        } else if !self
+            .constraints
+            .iter()
+            .all(|constraint| constraint.allows(node))
+        {
             Some(Reason::Constraints)
         } else if !self.runs_on(&node.description.platform) {
             Some(Reason::Platform)
@@ -97,10 +107,12 @@ impl Group {
         let total = generic_counts(&has.generic);
         fits(wanted.nano_cpus, load.nano_cpus, has.nano_cpus)
             && fits(wanted.memory_bytes, load.memory_bytes, has.memory_bytes)
-            && generic_counts(&wanted.generic).into_iter().all(|(kind, count)| {
-                let used = load.generic.get(kind).copied().unwrap_or(0);
-                fits(count, used, total.get(kind).copied().unwrap_or(0))
-            })
+            && generic_counts(&wanted.generic)
+                .into_iter()
+                .all(|(kind, count)| {
+                    let used = load.generic.get(kind).copied().unwrap_or(0);
+                    fits(count, used, total.get(kind).copied().unwrap_or(0))
+                })
     }
 
     fn runs_on(&self, own: &Platform) -> bool {

@@ -37,16 +37,16 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
 }
 
 /// The tasks that wait for a node and could get one now, by what they are made from.
-fn groups<'a>(
-    state: &'a State,
-    dirty: &Dirty,
-) -> BTreeMap<(ServiceId, u64), Vec<&'a Arc<Task>>> {
+fn groups<'a>(state: &'a State, dirty: &Dirty) -> BTreeMap<(ServiceId, u64), Vec<&'a Arc<Task>>> {
     let mut groups = BTreeMap::<_, Vec<_>>::new();
     if dirty.nodes.is_empty() {
         for (service, slot) in &dirty.slots {
             for task in state.tasks_of_slot(*service, *slot) {
                 if task.node.is_none() && task.is_live() {
-                    groups.entry((task.service, task.task_version)).or_default().push(task);
+                    groups
+                        .entry((task.service, task.task_version))
+                        .or_default()
+                        .push(task);
                 }
             }
         }
@@ -102,7 +102,10 @@ fn place(
         let (Some(task), Some(site)) = (waiting.next(), sites.get_mut(&id)) else {
             return;
         };
-        changes.push(Change::AssignTask { id: task.id, node: id });
+        changes.push(Change::AssignTask {
+            id: task.id,
+            node: id,
+        });
         group.take(site);
         loads.insert(id, site.load.clone());
         match group.refuses(site) {
@@ -145,6 +148,8 @@ fn failing_nodes(view: &View<'_>, service: ServiceId, tasks: &[&Arc<Task>]) -> B
             *failures.entry(node).or_default() += 1;
         }
     }
-    let often = failures.into_iter().filter(|(_, count)| *count >= FAILURES_MAX);
+    let often = failures
+        .into_iter()
+        .filter(|(_, count)| *count >= FAILURES_MAX);
     often.map(|(node, _)| node).collect()
 }

@@ -1,0 +1,157 @@
+//! The way of a batch: put together on an overlay, proposed, persisted, applied.
+
+use crate::host::rng::Rng;
+use crate::manager::dirty::Dirty;
+use crate::manager::draft::Draft;
+use crate::manager::{Effect, Fatal, Manager, RequestId, control, dispatcher, events, passes};
+use crate::model::change::{Batch, Change};
+use crate::model::record;
+use crate::model::time::Time;
+use crate::raft::record::{Entry, Position};
+use crate::wire::control::{Refusal, Response};
+
+/// A batch that was proposed and is not applied yet.
+#[derive(Debug)]
+pub struct Flight {
+    position: Position,
+    answers: Vec<(RequestId, Response)>,
+}
+
+impl Manager {
+    /// Does whatever consensus has ready and proposes the next batch, until there is nothing to do.
+    pub(super) fn advance(&mut self, now: Time, rng: &mut Rng) -> Result<(), Fatal> {
+        loop {
+            while let Some(ready) = self.raft.ready() {
+                // A member that is alone has nobody to send messages to.
+                for entry in &ready.committed {
+                    self.apply(now, entry)?;
+                }
+                self.effects.extend(ready.persist.map(Effect::Persist));
+            }
+            if !self.propose(now, rng)? {
+                break;
+            }
+        }
+        if let Some((anchor, ids)) =
+            self.checkpoint
+                .take(now, self.stopping, &mut self.state, || self.raft.anchor())
+        {
+            let rows = ids.iter().map(|id| record::row(&self.state, *id));
+            let rows = rows.collect::<Result<_, _>>().map_err(Fatal::Row)?;
+            self.effects.push(Effect::Checkpoint(anchor, rows));
+        }
+        Ok(())
+    }
+
+    /// Proposes the next batch if there is something for one; whether it did.
+    fn propose(&mut self, now: Time, rng: &mut Rng) -> Result<bool, Fatal> {
+        if self.flight.is_some() || self.stopping || !self.raft.leads() {
+            return Ok(false);
+        }
+        let has_facts = self.dispatcher.facts().next().is_some();
+        let has_news = has_facts || self.statuses.is_due(now);
+        if self.queue.is_empty() && !has_news && self.dirty.is_empty() {
+            return Ok(false);
+        }
+        let (batch, answers) = self.draft(now, rng);
+        if batch.changes.is_empty() {
+            let answers = answers.into_iter();
+            let replies = answers.map(|(id, response)| Effect::Reply(id, Ok(response)));
+            self.effects.extend(replies);
+            return Ok(!self.queue.is_empty());
+        }
+        let bytes = record::encode_batch(&batch).map_err(Fatal::Encode)?;
+        let position = self.raft.propose(bytes).map_err(Fatal::Propose)?;
+        self.flight = Some(Flight { position, answers });
+        Ok(true)
+    }
+
+    /// Puts the next batch together: what nodes turned out to be, task status, requests, and what
+    /// follows from all that. Refusals are answered at once.
+    fn draft(&mut self, now: Time, rng: &mut Rng) -> (Batch, Vec<(RequestId, Response)>) {
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut draft = Draft::begin(&mut self.state, now, dirty);
+        for (id, facts) in self.dispatcher.facts() {
+            let Some(node) = draft.state().nodes().find(id).cloned() else {
+                continue;
+            };
+            let status = dispatcher::news(&node.status, facts, now);
+            if let Some(status) = status {
+                draft.push(Change::SetNodeStatus { id, status });
+            }
+            let description = facts.description.clone();
+            if let Some(description) = description.filter(|new| *new != node.description) {
+                draft.push(Change::DescribeNode { id, description });
+            }
+        }
+        self.dispatcher.forget_facts();
+        for change in self.statuses.take(now, draft.room()) {
+            draft.push(change);
+        }
+        let mut answers = Vec::new();
+        while draft.room() > 0
+            && let Some((id, request)) = self.queue.pop_front()
+        {
+            match control::write(&mut draft, request, rng) {
+                Ok(response) => answers.push((id, response)),
+                Err(refusal) => self.effects.push(Effect::Reply(id, Err(refusal))),
+            }
+        }
+        passes::run(&mut draft, rng);
+        let (batch, dirty) = draft.finish();
+        self.dirty = dirty;
+        (batch, answers)
+    }
+
+    fn apply(&mut self, now: Time, entry: &Entry) -> Result<(), Fatal> {
+        let index = entry.index;
+        let batch = match entry.data.is_empty() {
+            true => Batch::default(),
+            false => record::decode_batch(&entry.data)
+                .map_err(|source| Fatal::Apply { index, source })?,
+        };
+        let mut touched = Dirty::default();
+        for change in &batch.changes {
+            let event = events::event(&self.state, batch.at, change);
+            self.effects.extend(event.map(Effect::Publish));
+            touched.note(&self.state, change);
+            self.note_for_agents(change);
+        }
+        self.state.apply(index, &batch);
+        self.checkpoint.applied(now, batch.changes.is_empty());
+        self.timers.note(&self.state, now, &touched);
+        self.dispatcher.tell(&self.state);
+        self.answer(entry);
+        Ok(())
+    }
+
+    /// Notes which node has to be told of a change, before the change is applied.
+    fn note_for_agents(&mut self, change: &Change) {
+        let task = match change {
+            Change::AssignTask { id, node } => return self.dispatcher.note_task(*node, *id),
+            Change::SetDesiredState { id, .. } | Change::RemoveTask { id } => *id,
+            Change::RemoveNode { id } => return self.dispatcher.note_removed(*id),
+            _ => return,
+        };
+        if let Some(node) = self.state.tasks().find(task).and_then(|task| task.node) {
+            self.dispatcher.note_task(node, task);
+        }
+    }
+
+    /// Answers the requests of a batch that has come back, or says that it was lost.
+    fn answer(&mut self, entry: &Entry) {
+        let arrived = |flight: &mut Flight| flight.position.index <= entry.index;
+        let Some(flight) = self.flight.take_if(arrived) else {
+            return;
+        };
+        let kept = flight.position.index == entry.index && flight.position.term == entry.term;
+        for (id, response) in flight.answers {
+            let answer = if kept {
+                Ok(response)
+            } else {
+                Err(Refusal::NoLeader)
+            };
+            self.effects.push(Effect::Reply(id, answer));
+        }
+    }
+}
