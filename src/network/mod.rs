@@ -1,1 +1,3 @@
+//! Names and, later, the data path between tasks.
 
+pub mod resolve;
