@@ -7,8 +7,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
 use crate::cli::{
-    container, disk, events, exec, image, info, inspect, logs, node, service, stats, swarm, system,
-    version,
+    container, disk, events, exec, image, info, inspect, logs, node, quickstart, service, stats,
+    swarm, system, version,
 };
 
 /// A command that runs.
@@ -62,6 +62,7 @@ pub const COMMANDS: &[&Command] = &[
     &node::INSPECT,
     &node::LS,
     &node::PS,
+    &quickstart::QUICKSTART,
     &service::create::CREATE,
     &service::INSPECT,
     &service::LS,

@@ -82,7 +82,8 @@ pub const LISTING: Listing = Listing {
         ("Networks", "NETWORKS"),
         ("Platform", "PLATFORM"),
     ],
-    table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+    table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t\
+            {{.Names}}",
     quiet: "{{.ID}}",
 };
 
@@ -118,7 +119,9 @@ async fn ls(context: Context, parsed: Parsed) -> Result<(), Failure> {
         .map(|c| row(c, whole))
         .collect();
     let sized = parsed.on("size") && !parsed.on("quiet");
-    let format = parsed.text("format").or(sized.then_some(TABLE_WITH_SIZE));
+    let format = parsed
+        .text("format")
+        .or_else(|| sized.then_some(TABLE_WITH_SIZE));
     print(&LISTING.render(&rows, format, parsed.on("quiet"))?)
 }
 

@@ -50,8 +50,8 @@ const VOLUMES: Listing = Listing {
     quiet: "{{.Name}}",
 };
 
-const IMAGES_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t\
-    {{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
+const IMAGES_TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t\
+    {{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
 const CONTAINERS_TABLE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t\
     {{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
 

@@ -207,7 +207,8 @@ async fn prune(context: Context, parsed: Parsed) -> Result<(), Failure> {
     let all = parsed.on("all");
     let warning = match all {
         true => {
-            "WARNING! This will remove all images without at least one container associated to them."
+            "WARNING! This will remove all images without at least one container associated to \
+             them."
         }
         false => "WARNING! This will remove all dangling images.",
     };

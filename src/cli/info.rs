@@ -96,20 +96,27 @@ fn tell(info: &Value) -> String {
     line(&mut out, "Default Runtime", at("/DefaultRuntime"));
     line(&mut out, "Init Binary", at("/InitBinary"));
     security(&mut out, info);
-    line(&mut out, "Kernel Version", at("/KernelVersion"));
-    line(&mut out, "Operating System", at("/OperatingSystem"));
-    line(&mut out, "OSType", at("/OSType"));
-    line(&mut out, "Architecture", at("/Architecture"));
-    line(&mut out, "CPUs", number("/NCPU"));
+    host(&mut out, info);
+    out.push('\n');
+    out
+}
+
+fn host(out: &mut String, info: &Value) {
+    let at = |pointer| text(info, pointer);
+    line(out, "Kernel Version", at("/KernelVersion"));
+    line(out, "Operating System", at("/OperatingSystem"));
+    line(out, "OSType", at("/OSType"));
+    line(out, "Architecture", at("/Architecture"));
+    line(out, "CPUs", uint(info, "/NCPU"));
     line(
-        &mut out,
+        out,
         "Total Memory",
-        units::size_binary(number("/MemTotal")),
+        units::size_binary(uint(info, "/MemTotal")),
     );
-    line(&mut out, "Name", at("/Name"));
-    line(&mut out, "ID", at("/ID"));
-    line(&mut out, "Docker Root Dir", at("/DockerRootDir"));
-    line(&mut out, "Debug Mode", is_on(info, "/Debug"));
+    line(out, "Name", at("/Name"));
+    line(out, "ID", at("/ID"));
+    line(out, "Docker Root Dir", at("/DockerRootDir"));
+    line(out, "Debug Mode", is_on(info, "/Debug"));
     let labels = texts(info, "/Labels");
     if !labels.is_empty() {
         out.push_str(" Labels:\n");
@@ -117,14 +124,12 @@ fn tell(info: &Value) -> String {
             .iter()
             .for_each(|label| out.push_str(&format!("  {label}\n")));
     }
-    line(&mut out, "Experimental", is_on(info, "/ExperimentalBuild"));
+    line(out, "Experimental", is_on(info, "/ExperimentalBuild"));
     line(
-        &mut out,
+        out,
         "Live Restore Enabled",
         is_on(info, "/LiveRestoreEnabled"),
     );
-    out.push('\n');
-    out
 }
 
 fn line(out: &mut String, name: &str, value: impl std::fmt::Display) {

@@ -36,6 +36,7 @@ pub mod events;
 pub mod version;
 pub mod info;
 pub mod disk;
+pub mod quickstart;
 pub mod system;
 
 use std::env;

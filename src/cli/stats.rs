@@ -202,9 +202,13 @@ mod tests {
     fn use_is_told_as_shares() {
         let stats = json!({
             "name": "/web.1", "id": "c",
-            "cpu_stats": {"cpu_usage": {"total_usage": 300}, "system_cpu_usage": 2000, "online_cpus": 2},
+            "cpu_stats": {
+                "cpu_usage": {"total_usage": 300}, "system_cpu_usage": 2000, "online_cpus": 2,
+            },
             "precpu_stats": {"cpu_usage": {"total_usage": 100}, "system_cpu_usage": 0},
-            "memory_stats": {"usage": 3 << 20, "limit": 8 << 20, "stats": {"inactive_file": 1 << 20}},
+            "memory_stats": {
+                "usage": 3 << 20, "limit": 8 << 20, "stats": {"inactive_file": 1 << 20},
+            },
             "blkio_stats": {"io_service_bytes_recursive": [{"op": "Read", "value": 5}]},
             "pids_stats": {"current": 4},
         });

@@ -4,3 +4,4 @@
 pub mod clock;
 pub mod rng;
 pub mod wait;
+pub mod signal;

@@ -74,7 +74,7 @@ async fn ls(context: Context, parsed: Parsed) -> Result<(), Failure> {
     let rows = rows(list(&images, ""), whole, digests);
     let format = parsed
         .text("format")
-        .or(digests_shown.then_some(TABLE_WITH_DIGESTS));
+        .or_else(|| digests_shown.then_some(TABLE_WITH_DIGESTS));
     print(&LISTING.render(&rows, format, parsed.on("quiet"))?)
 }
 
@@ -149,7 +149,11 @@ mod tests {
     fn an_image_has_a_row_for_each_of_its_names() {
         let digest = "sha256:aa";
         let images = [
-            json!({"Id": "sha256:1", "RepoTags": ["a:1", "r:5000/b:2"], "RepoDigests": ["a@sha256:aa"]}),
+            json!({
+                "Id": "sha256:1",
+                "RepoTags": ["a:1", "r:5000/b:2"],
+                "RepoDigests": ["a@sha256:aa"],
+            }),
             json!({"Id": "sha256:2", "RepoTags": [], "RepoDigests": ["c@sha256:aa"]}),
             json!({"Id": "sha256:3", "RepoTags": null}),
         ];

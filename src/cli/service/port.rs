@@ -11,6 +11,8 @@ use crate::cli::service::mount::fields;
 
 const PORTS_MAX: usize = 1024;
 const FILE_MODE: u32 = 0o444;
+/// Networks that every node has and that are known by name.
+const PREDEFINED: [&str; 2] = ["host", "none"];
 
 /// Whether a port can be understood.
 pub fn check(text: &str) -> Result<(), String> {
@@ -186,6 +188,10 @@ pub async fn networks(client: &Client, given: &[String]) -> Result<Vec<Value>, F
     let mut networks = Vec::new();
     for given in given.iter().filter_map(|text| network(text).ok()) {
         let name = text(&given, "/Target");
+        if PREDEFINED.contains(&name) {
+            networks.push(given.clone());
+            continue;
+        }
         let path = format!("/networks/{}?scope=swarm", escape(name));
         let found = match client.get(&path).await {
             Ok(network) => text(&network, "/Id").to_owned(),
