@@ -121,7 +121,7 @@ impl Journal {
                 ..found.number
             };
         }
-        // After a kill, what was read may be in memory only, and others are about to rely on it.
+        // After a kill, what was read may be in the host's memory only, and is about to be relied on.
         segment.sync()?;
         let journal = Self {
             active,

@@ -53,6 +53,12 @@ impl ManagerStore {
             }
             Journal::create(&disk)?;
         }
+        // After a kill, a name may be in the host's memory only.
+        let synced = disk.sync();
+        synced.map_err(|source| StoreError::Sync {
+            file: place.clone(),
+            source,
+        })?;
         let (mut journal, recovered) = Journal::open(&disk)?;
         let log = merge(anchor, recovered).map_err(|what| StoreError::Damaged {
             file: place.clone(),

@@ -75,9 +75,12 @@ impl MemoryDisk {
         for content in device.files.values_mut() {
             content.lose(tear, rng);
         }
-        device.boots += 1;
-        device.is_off = false;
-        device.power_cut_at = None;
+        device.boot();
+    }
+
+    /// Starts again after a kill of the process alone: nothing is lost.
+    pub fn restart_process(&self) {
+        self.device().boot();
     }
 
     /// Limits the sum of all lengths.
@@ -237,9 +240,7 @@ impl DiskFile for MemoryFile {
         let (start, end) = (position(offset)?, position(end)?);
         let content = device.content(self.file);
         content.change(start, end);
-        if content.bytes.len() < end {
-            content.bytes.resize(end, 0);
-        }
+        content.set_length(end.max(content.bytes.len()));
         content.bytes[start..end].copy_from_slice(bytes);
         device.after_step()
     }
@@ -252,7 +253,7 @@ impl DiskFile for MemoryFile {
         let length = position(length)?;
         let content = device.content(self.file);
         content.change(length.min(old), length.max(old));
-        content.bytes.resize(length, 0);
+        content.set_length(length);
         device.after_step()
     }
 
@@ -278,6 +279,12 @@ impl Device {
         self.check_power()?;
         self.steps += 1;
         Ok(())
+    }
+
+    fn boot(&mut self) {
+        self.boots += 1;
+        self.is_off = false;
+        self.power_cut_at = None;
     }
 
     fn after_step(&mut self) -> io::Result<()> {
@@ -344,7 +351,7 @@ impl Content {
     /// Keeps of each unsynced sector one or the other, as after a power cut.
     fn lose(&mut self, tear: Tear, rng: &mut Rng) {
         if usize_below(rng, 2) == 0 {
-            self.bytes.resize(self.durable_length, 0);
+            self.set_length(self.durable_length);
         }
         for (sector, old) in std::mem::take(&mut self.old) {
             match usize_below(rng, if tear == Tear::Garbage { 3 } else { 2 }) {
@@ -357,10 +364,17 @@ impl Content {
     }
 
     fn revert(&mut self) {
-        self.bytes.resize(self.durable_length, 0);
+        self.set_length(self.durable_length);
         for (sector, old) in std::mem::take(&mut self.old) {
             self.put(sector, &old);
         }
+    }
+
+    /// Copies zeros in at once: `resize` goes byte by byte where nothing is optimised.
+    fn set_length(&mut self, length: usize) {
+        self.bytes.truncate(length);
+        let more = vec![0; length - self.bytes.len()];
+        self.bytes.extend_from_slice(&more);
     }
 
     fn put(&mut self, sector: usize, sector_bytes: &[u8]) {

@@ -67,3 +67,6 @@ fn log_and_rows_are_there_after_a_power_cut() {
         [entry(2, 10), entry(3, 10), entry(4, 10)]
     );
 }
+
+mod crash;
+mod damage;

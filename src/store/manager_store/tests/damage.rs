@@ -1,0 +1,3 @@
+//! Full disks, failed syncs and rotten bytes.
+
+use super::*;
