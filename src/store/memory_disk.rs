@@ -391,3 +391,79 @@ fn position(offset: u64) -> io::Result<usize> {
 fn usize_below(rng: &mut Rng, limit: usize) -> usize {
     usize::try_from(rng.below(limit as u64)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "file";
+
+    fn written() -> (MemoryDisk, Box<dyn DiskFile>) {
+        let disk = MemoryDisk::default();
+        let file = disk.create(NAME).unwrap();
+        disk.sync().unwrap();
+        file.write_at(0, &[1; 4096]).unwrap();
+        file.sync().unwrap();
+        (disk, file)
+    }
+
+    fn read(disk: &MemoryDisk) -> Vec<u8> {
+        let file = disk.open(NAME).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.length().unwrap()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_power_cut_tears_what_was_not_synced() {
+        let mut outcomes = [0; 3];
+        for seed in 0..20 {
+            let (disk, file) = written();
+            file.write_at(0, &[2; 4096]).unwrap();
+            disk.restart(Tear::OldOrNew, &mut Rng::from_seed(seed));
+            assert!(file.sync().is_err(), "an old handle still works");
+            let bytes = read(&disk);
+            assert!(
+                bytes
+                    .chunks(512)
+                    .all(|sector| sector == [1; 512] || sector == [2; 512])
+            );
+            let new = bytes.chunks(512).filter(|sector| sector[0] == 2).count();
+            outcomes[usize::from(new > 0) + usize::from(new == 8)] += 1;
+        }
+        assert!(outcomes[1] > 10, "{outcomes:?}");
+    }
+
+    #[test]
+    fn what_was_synced_survives_and_names_go_in_order() {
+        for seed in 0..20 {
+            let (disk, _) = written();
+            disk.rename(NAME, "other").unwrap();
+            disk.rename("other", "third").unwrap();
+            disk.restart(Tear::Garbage, &mut Rng::from_seed(seed));
+            let names = disk.list().unwrap();
+            assert_eq!(names.len(), 1, "{names:?}");
+            disk.rename(&names[0], NAME).unwrap();
+            assert_eq!(read(&disk), [1; 4096]);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_takes_no_more_but_changes_what_it_has() {
+        let (disk, file) = written();
+        disk.fill(Some(4096));
+        let error = file.write_at(1, &[2; 4096]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        file.write_at(0, &[2; 4096]).unwrap();
+        assert_eq!(read(&disk), [2; 4096]);
+    }
+
+    #[test]
+    fn a_failed_sync_drops_what_it_was_for() {
+        let (disk, file) = written();
+        file.write_at(0, &[2; 8192]).unwrap();
+        disk.fail_next_sync();
+        assert!(file.sync().is_err());
+        assert_eq!(read(&disk), [1; 4096]);
+    }
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::host::rng::Rng;
 use crate::raft::record::{EntryKind, Position};
+use crate::store::file_disk::FileDisk;
 use crate::store::memory_disk::{MemoryDisk, Tear};
 
 fn open(disk: &MemoryDisk) -> (ManagerStore, Opened) {
@@ -70,3 +71,60 @@ fn log_and_rows_are_there_after_a_power_cut() {
 
 mod crash;
 mod damage;
+
+#[test]
+fn a_lone_entry_costs_one_block_and_one_sync() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    let before = (disk.written_bytes(), disk.syncs());
+    for index in 1..=100 {
+        store
+            .append(&[entry(index, 200)], state(index - 1))
+            .unwrap();
+    }
+    assert_eq!(disk.written_bytes() - before.0, 100 * 4096);
+    assert_eq!(disk.syncs() - before.1, 100);
+}
+
+#[test]
+fn a_checkpoint_is_due_before_a_segment_is_full() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    for index in 1..=2_000 {
+        store
+            .append(&[entry(index, 200)], state(index - 1))
+            .unwrap();
+        if store.is_checkpoint_due() {
+            store.checkpoint(&anchor(index), &[]).unwrap();
+            assert!(!store.is_checkpoint_due());
+        }
+    }
+    for segment in ["journal-0", "journal-1"] {
+        assert_eq!(disk.open(segment).unwrap().length().unwrap(), 1 << 20);
+    }
+    drop(store);
+    disk.restart(Tear::OldOrNew, &mut Rng::from_seed(3));
+    let (_, opened) = open(&disk);
+    assert_eq!(opened.log.entries.last().unwrap().index, 2_000);
+}
+
+#[test]
+fn a_directory_of_the_host_serves_one_store_at_a_time() {
+    let directory = std::env::temp_dir().join(format!("skep-store-{}", std::process::id()));
+    let disk = || FileDisk::open(&directory);
+    let (mut store, opened) = ManagerStore::open(Arc::new(disk().unwrap())).unwrap();
+    assert!(opened.is_new());
+    store
+        .checkpoint(&Anchor::bootstrap(vec![1]), &[row("a", "1")])
+        .unwrap();
+    store.append(&[entry(2, 10)], state(1)).unwrap();
+    assert_eq!(
+        disk().unwrap_err().to_string(),
+        format!("another skep daemon uses {}", directory.display())
+    );
+    drop(store);
+    let (_, opened) = ManagerStore::open(Arc::new(disk().unwrap())).unwrap();
+    assert_eq!(opened.log.entries, [entry(2, 10)]);
+    assert_eq!(opened.rows, [(b"a".to_vec(), b"1".to_vec())]);
+    std::fs::remove_dir_all(directory).unwrap();
+}

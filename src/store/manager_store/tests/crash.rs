@@ -6,22 +6,31 @@ use std::ops::Range;
 use super::*;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Append(Vec<Entry>, HardState),
     Checkpoint(Anchor, Vec<(Vec<u8>, Option<Vec<u8>>)>),
 }
 
+impl Step {
+    pub(super) fn run(&self, store: &mut ManagerStore) -> Result<(), StoreError> {
+        match self {
+            Self::Append(entries, hard_state) => store.append(entries, *hard_state),
+            Self::Checkpoint(anchor, rows) => store.checkpoint(anchor, rows),
+        }
+    }
+}
+
 /// What a store has to remember after some steps.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Model {
-    anchor: Anchor,
+pub(super) struct Model {
+    pub(super) anchor: Anchor,
     /// After the checkpoint.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     rows: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Model {
-    fn take(&mut self, step: &Step) {
+    pub(super) fn take(&mut self, step: &Step) {
         match step {
             Step::Append(entries, hard_state) => {
                 if let Some(first) = entries.first() {
@@ -55,7 +64,7 @@ impl Model {
     }
 
     /// The model of what was read; the log up to the checkpoint may be there or not.
-    fn of(opened: Opened) -> Self {
+    pub(super) fn of(opened: Opened) -> Self {
         let applied = opened.log.anchor.applied.index;
         let mut entries = opened.log.entries;
         entries.retain(|entry| entry.index > applied);
@@ -69,7 +78,7 @@ impl Model {
 
 /// Bootstrap, small and large entries, a lost tail, votes alone, turns with and without much to
 /// carry, a segment that has to grow, and checkpoints between them.
-fn script() -> Vec<Step> {
+pub(super) fn script() -> Vec<Step> {
     let mut steps = vec![Step::Checkpoint(
         Anchor::bootstrap(vec![1]),
         vec![row("a", "0")],
@@ -111,11 +120,7 @@ fn run(disk: &MemoryDisk, script: &[Step]) -> (Model, Model) {
     for step in script {
         let mut attempted = acknowledged.clone();
         attempted.take(step);
-        let done = match step {
-            Step::Append(entries, hard_state) => store.append(entries, *hard_state),
-            Step::Checkpoint(anchor, rows) => store.checkpoint(anchor, rows),
-        };
-        if done.is_err() {
+        if step.run(&mut store).is_err() {
             return (acknowledged, attempted);
         }
         acknowledged = attempted;
