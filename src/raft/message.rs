@@ -95,6 +95,10 @@ impl Message {
     fn check_append(&self, term_of: impl Fn(u64) -> Option<u64>) -> Result<(), StepError> {
         let message = &self.0;
         let mut before = (message.index, message.log_term);
+        // No entry has the term 0, which raft takes for that of an entry it does not have.
+        if (before.0 == 0) != (before.1 == 0) {
+            return Err(StepError::Order);
+        }
         for entry in &message.entries {
             let follows = entry.index == before.0 + 1 && entry.term >= before.1;
             if !follows || entry.term > message.term {

@@ -50,8 +50,8 @@ pub enum ProposeError {
     TooLarge { bytes: usize },
     #[error("too many changes wait for the other managers; try again")]
     Busy,
-    #[error("the last manager cannot be removed")]
-    LastVoter,
+    #[error("the leader cannot be demoted or removed; another manager has to lead first")]
+    Leader,
 }
 
 /// A change of members. New ones are learners until they have the log.
@@ -207,8 +207,8 @@ impl Node {
         if self.raw.raft.has_pending_conf() {
             return Err(ProposeError::Busy);
         }
-        if change_type != ConfChangeType::AddNode && self.conf_state().voters == [node_id] {
-            return Err(ProposeError::LastVoter);
+        if node_id == self.raw.raft.id {
+            return Err(ProposeError::Leader);
         }
         let change = ConfChangeV2 {
             changes: vec![ConfChangeSingle {

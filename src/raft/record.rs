@@ -88,6 +88,17 @@ pub struct Restored {
     pub entries: Vec<Entry>,
 }
 
+impl From<Anchor> for Restored {
+    /// A log that begins after an anchor, and has nothing yet.
+    fn from(anchor: Anchor) -> Self {
+        Self {
+            before: anchor.applied,
+            anchor,
+            entries: Vec::new(),
+        }
+    }
+}
+
 impl From<eraftpb::Entry> for Entry {
     fn from(entry: eraftpb::Entry) -> Self {
         let kind = match entry.entry_type {

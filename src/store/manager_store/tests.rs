@@ -71,6 +71,7 @@ fn log_and_rows_are_there_after_a_power_cut() {
 
 mod crash;
 mod damage;
+mod member;
 
 #[test]
 fn a_lone_entry_costs_one_block_and_one_sync() {
