@@ -9,20 +9,21 @@ use async_executor::LocalExecutor;
 use futures_lite::future::BoxedLocal;
 
 use crate::api::events::Events;
+use crate::api::execs::Execs;
+use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
-use crate::model::spec::Labels;
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::node::{Availability, NodeDescription};
-use crate::model::time::Time;
+use crate::runtime::containers::Runtime;
 use crate::runtime::volume::Volumes;
 use crate::wire::control::{Refusal, Request, Response};
-use crate::wire::session::Assignment;
 
 /// Everything that requests are answered from.
 pub struct Context {
     pub cluster: Rc<dyn Cluster>,
     pub host: Host,
     pub events: Rc<Events>,
+    pub execs: Execs,
     /// Runs what outlives a request: the streams of an exec.
     pub executor: Rc<LocalExecutor<'static>>,
 }
@@ -44,76 +45,8 @@ pub struct Host {
     /// Where the daemon keeps its state.
     pub root_dir: PathBuf,
     pub volumes: Volumes,
-    pub containers: Rc<dyn Containers>,
-}
-
-/// The containers of this host.
-pub trait Containers: std::fmt::Debug {
-    /// Every container that is there, running or not.
-    fn list(&self) -> Vec<Rc<Container>>;
-}
-
-/// One container of this host: an attempt at a task.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Container {
-    /// 64 hexadecimal digits.
-    pub id: String,
-    pub assignment: Arc<Assignment>,
-    pub node: NodeId,
-    /// The image's id, `sha256:` and 64 digits.
-    pub image_id: String,
-    /// The program and its arguments as they are run.
-    pub command: Vec<String>,
-    pub created: Time,
-    pub state: ContainerState,
-}
-
-/// Where a container is in its life.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ContainerState {
-    Created,
-    Running {
-        pid: u32,
-        since: Time,
-    },
-    Exited {
-        /// As a shell would say it; `None` if nobody saw it end.
-        code: Option<u8>,
-        oom_killed: bool,
-        /// `None` if it never ran.
-        since: Option<Time>,
-        at: Time,
-        /// Why it could not be started.
-        error: String,
-    },
-}
-
-impl Container {
-    /// Docker's name: `web.1.` and the task's id.
-    pub fn name(&self) -> String {
-        self.assignment.container_name()
-    }
-
-    pub fn is_running(&self) -> bool {
-        matches!(self.state, ContainerState::Running { .. })
-    }
-
-    /// The labels of the service's container spec and Docker's own, as containers carry them.
-    pub fn labels(&self) -> Labels {
-        let assignment = &*self.assignment;
-        let own = [
-            ("node.id", self.node.to_string()),
-            ("service.id", assignment.service.to_string()),
-            ("service.name", assignment.service_name.clone()),
-            ("task", String::new()),
-            ("task.id", assignment.task.to_string()),
-            ("task.name", self.name()),
-        ];
-        let own = own.map(|(name, value)| (format!("com.docker.swarm.{name}"), value));
-        let mut labels = assignment.spec.container.labels.clone();
-        labels.extend(own);
-        labels
-    }
+    pub images: Arc<ImageStore>,
+    pub runtime: Rc<Runtime>,
 }
 
 /// The swarm, seen from this host.

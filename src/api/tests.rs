@@ -7,6 +7,7 @@ use std::future::Future;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_executor::LocalExecutor;
@@ -20,13 +21,14 @@ use hyper::{Request, Response};
 use serde_json::Value;
 use smol_hyper::rt::FuturesIo;
 
-use crate::api::context::{
-    Cluster, ClusterError, Container, Containers, Context, Host, Init, Membership,
-};
+use crate::api::context::{Cluster, ClusterError, Context, Host, Init, Membership};
 use crate::api::events::Events;
+use crate::api::execs::Execs;
 use crate::api::serve::connection;
+use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
+use crate::runtime::containers::{Runtime, Settings};
 use crate::runtime::volume::Volumes;
 use crate::wire::control;
 
@@ -59,16 +61,6 @@ impl Cluster for Alone {
     }
 }
 
-/// A host on which nothing runs.
-#[derive(Debug)]
-struct Idle;
-
-impl Containers for Idle {
-    fn list(&self) -> Vec<Rc<Container>> {
-        Vec::new()
-    }
-}
-
 /// A host of its own in a temporary directory.
 struct Rig {
     context: Rc<Context>,
@@ -79,7 +71,8 @@ impl Rig {
     fn new() -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("skep-api-{}-{count}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
+        let dir = std::env::temp_dir().join(&name);
+        let settings = Settings::new(dir.join("run"), name.into());
         let host = Host {
             id: "host-1".into(),
             description: NodeDescription {
@@ -88,12 +81,14 @@ impl Rig {
             },
             root_dir: dir.clone(),
             volumes: Volumes::open(dir.join("volumes")).unwrap(),
-            containers: Rc::new(Idle),
+            images: Arc::new(ImageStore::open(&dir.join("images")).unwrap()),
+            runtime: Rc::new(Runtime::open(settings).unwrap()),
         };
         let context = Rc::new(Context {
             cluster: Rc::new(Alone),
             host,
             events: Rc::new(Events::default()),
+            execs: Execs::default(),
             executor: Rc::new(LocalExecutor::new()),
         });
         Self { context, dir }
@@ -155,6 +150,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        self.context.host.runtime.close();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -17,5 +17,6 @@ pub mod shim;
 pub mod entry;
 pub mod containers;
 pub mod adopt;
+pub mod listing;
 pub mod exec;
 pub mod processes;

@@ -12,6 +12,8 @@ pub mod node;
 pub mod swarm;
 pub mod network;
 pub mod secret;
+pub mod container;
+pub mod image;
 
 #[cfg(test)]
 mod tests;

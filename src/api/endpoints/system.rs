@@ -150,7 +150,7 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
     let description = &host.description;
     let controllers = Controllers::of_host(description.cgroup_version);
     let (operating_system, os_version) = facts::operating_system();
-    let containers = host.containers.list();
+    let containers = host.runtime.list().unwrap_or_default();
     let running = containers
         .iter()
         .filter(|container| container.is_running())
@@ -158,11 +158,13 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
     let count = |count: usize| u64::try_from(count).unwrap_or(0);
     let number = |figure: i64| u64::try_from(figure).unwrap_or(0);
     let limits = limits(&controllers);
+    let warnings = [controllers.warnings(), host.runtime.warnings()].concat();
     json::Info {
         id: host.id.clone(),
         containers: count(containers.len()),
         containers_running: count(running),
         containers_stopped: count(containers.len() - running),
+        images: count(host.images.state().index.images.len()),
         driver: "overlayfs".into(),
         plugins: plugins(),
         ipv4_forwarding: facts::is_on("net/ipv4/ip_forward"),
@@ -192,7 +194,7 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
         live_restore_enabled: true,
         init_binary: "skep".into(),
         security_options: security_options(description.cgroup_version),
-        warnings: Some(controllers.warnings()),
+        warnings: Some(warnings),
         ..limits
     }
 }

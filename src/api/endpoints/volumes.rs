@@ -12,7 +12,7 @@ use crate::api::types::timestamp::rfc3339;
 use crate::api::types::volume as json;
 use crate::host::clock;
 use crate::host::wait::blocking;
-use crate::model::spec::mount::MountKind;
+use crate::runtime::plan::{MountKind, MountPlan};
 use crate::runtime::volume::{Volume, VolumeError};
 use crate::wire::control::Filters;
 
@@ -170,14 +170,16 @@ pub fn has_label(labels: &Labels, wanted: &str) -> bool {
 
 /// A container that uses the volume.
 fn user_of(host: &Host, volume: &str) -> Option<String> {
-    let containers = host.containers.list();
-    let user = containers.iter().find(|container| {
-        let mounts = &container.assignment.spec.container.mounts;
-        mounts
-            .iter()
-            .any(|mount| mount.kind == MountKind::Volume && mount.source == volume)
-    });
-    user.map(|container| container.id.clone())
+    let data = host.volumes.data(volume).ok()?;
+    let uses = |mount: &MountPlan| match &mount.kind {
+        MountKind::Volume { source, .. } => *source == data,
+        _ => false,
+    };
+    let containers = host.runtime.list().unwrap_or_default();
+    let user = containers
+        .into_iter()
+        .find(|container| container.plan.mounts.iter().any(uses));
+    user.map(|container| container.plan.id)
 }
 
 fn random_name() -> Result<String, Failure> {
