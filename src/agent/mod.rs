@@ -24,6 +24,9 @@ use crate::wire::session::{Assignment, Assignments, ToAgent, ToManager};
 /// Containers of ended tasks that are kept for their logs; the oldest go first.
 pub const DEAD_CONTAINERS_MAX: usize = 200;
 
+/// Tasks that a node is given at most.
+const TASKS_MAX: usize = 10_000;
+
 /// How long the managers wait for a daemon that said it comes back.
 pub const BACK_SOON_MS: u64 = 60_000;
 
@@ -51,6 +54,8 @@ struct Session {
     /// The version of the assignments; statuses wait until there is one.
     version: Option<u64>,
     asked_full: bool,
+    /// Tasks of a full assignment that has not been told to its end.
+    parts: Vec<Assignment>,
 }
 
 #[derive(Debug)]
@@ -183,17 +188,22 @@ impl Agent {
             }
             ToAgent::Refused { reason } => {
                 tracing::warn!("the manager refused this node: {reason}");
-                self.session = None;
-                moves.effects.push(Effect::HangUp);
+                self.hang_up(moves);
             }
             ToAgent::Assignments(_) if self.leaving => {}
+            ToAgent::Assignments(Assignments::Part { tasks }) => {
+                session.parts.extend(tasks);
+                if session.parts.len() > TASKS_MAX {
+                    tracing::warn!("the manager assigns more than {TASKS_MAX} tasks");
+                    self.hang_up(moves);
+                }
+            }
             ToAgent::Assignments(Assignments::Full { version, tasks }) => {
-                self.session = Some(Session {
-                    version: Some(version),
-                    asked_full: false,
-                    heartbeat: session.heartbeat.take(),
-                });
-                self.replace(now, rng, tasks, moves);
+                session.version = Some(version);
+                session.asked_full = false;
+                let mut all = std::mem::take(&mut session.parts);
+                all.extend(tasks);
+                self.replace(now, rng, all, moves);
             }
             ToAgent::Assignments(Assignments::Difference {
                 from,
@@ -216,6 +226,11 @@ impl Agent {
                 }
             }
         }
+    }
+
+    fn hang_up(&mut self, moves: &mut Moves) {
+        self.session = None;
+        moves.effects.push(Effect::HangUp);
     }
 
     fn change(&mut self, now: Time, rng: &mut Rng, difference: Difference, moves: &mut Moves) {

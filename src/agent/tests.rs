@@ -95,6 +95,12 @@ impl World {
                 reason: "no room".into(),
             }),
             ["full", tasks @ ..] => self.full(tasks),
+            ["part", tasks @ ..] => {
+                let part = Assignments::Part {
+                    tasks: assignments(tasks),
+                };
+                self.hear(ToAgent::Assignments(part))
+            }
             ["assigned", tasks @ ..] => self.difference(assignments(tasks), &[], &[]),
             ["desired", wish] => self.difference(Vec::new(), &[(task_id(name), state(wish))], &[]),
             ["removed"] => self.difference(Vec::new(), &[], &[task_id(name)]),

@@ -5,6 +5,7 @@
 //! for the log; a closed session is not death, only missed heartbeats, or a goodbye, are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::manager::status::Statuses;
 use crate::model::id::{NodeId, TaskId};
@@ -317,32 +318,39 @@ impl Dispatcher {
         self.said.push(Said::Close(session));
     }
 
-    /// Sends all that a node shall do: a full message, and if that is not enough, differences.
+    /// Sends all that a node shall do: a full message, and before it the parts that it has no room
+    /// for.
     fn send_full(&mut self, state: &State, node: NodeId) {
         self.stale.remove(&node);
         let presence = self.nodes.get_mut(&node);
         let Some(session) = presence.and_then(|presence| presence.session.as_mut()) else {
             return;
         };
-        session.told.clear();
         session.version += 1;
         let tasks: Vec<_> = state.tasks_of_node(node).collect();
-        let (first, rest) = tasks.split_at(tasks.len().min(TASKS_PER_MESSAGE));
-        for task in first {
-            session.told.insert(task.id, task.desired_state);
+        session.told = tasks
+            .iter()
+            .map(|task| (task.id, task.desired_state))
+            .collect();
+        let whole_parts = tasks.len() / TASKS_PER_MESSAGE * TASKS_PER_MESSAGE;
+        let (parts, last) = tasks.split_at(whole_parts);
+        let assignments = |tasks: &[&Arc<Task>]| {
+            let tasks = tasks.iter().map(|task| assignment(state, task));
+            tasks.collect()
+        };
+        for part in parts.chunks(TASKS_PER_MESSAGE) {
+            let part = Assignments::Part {
+                tasks: assignments(part),
+            };
+            self.said
+                .push(Said::Send(session.id, ToAgent::Assignments(part)));
         }
         let full = Assignments::Full {
             version: session.version,
-            tasks: first.iter().map(|task| assignment(state, task)).collect(),
+            tasks: assignments(last),
         };
         self.said
             .push(Said::Send(session.id, ToAgent::Assignments(full)));
-        for chunk in rest.chunks(TASKS_PER_MESSAGE) {
-            let ids: Vec<_> = chunk.iter().map(|task| task.id).collect();
-            let difference = session.difference(state, node, &ids);
-            self.said
-                .extend(difference.map(|message| Said::Send(session.id, message)));
-        }
     }
 }
 

@@ -68,6 +68,8 @@ pub enum Assignments {
         desired: Vec<(TaskId, TaskState)>,
         removed: Vec<TaskId>,
     },
+    /// Tasks of the `Full` that follows, for a node that has too many for one message.
+    Part { tasks: Vec<Assignment> },
 }
 
 /// One task of a node, complete: the agent needs nothing else to run it.

@@ -180,6 +180,32 @@ fn what_a_full_assignment_does_not_name_is_stopped_and_removed_unreported() {
 }
 
 #[test]
+fn a_full_assignment_in_parts_counts_when_it_is_whole() {
+    check_running(
+        "disconnected; connected; part web.1 running/running; full web.2 shutdown",
+        "-; hello; -; web.2 shutdown",
+    );
+    check_running(
+        "part web.1 running/running; disconnected; connected; full",
+        "-; -; hello; +stop",
+    );
+}
+
+#[test]
+fn a_full_assignment_without_an_end_is_hung_up() {
+    let mut world = World::default();
+    world.clause("connected");
+    let tasks = vec![assignment("web.1", "running"); TASKS_MAX];
+    let part = || {
+        ToAgent::Assignments(Assignments::Part {
+            tasks: tasks.clone(),
+        })
+    };
+    assert_eq!(world.hear(part()), []);
+    assert_eq!(world.hear(part()), [Effect::HangUp]);
+}
+
+#[test]
 fn a_difference_to_another_version_makes_the_agent_ask_once_for_everything() {
     check_running(
         "a difference is lost; desired shutdown; desired remove; full web.1 shutdown/running",

@@ -55,6 +55,7 @@ struct Disk {
 struct Agent {
     session: Option<SessionId>,
     version: u64,
+    parts: Vec<Assignment>,
     tasks: BTreeMap<TaskId, (Assignment, TaskState)>,
 }
 
@@ -435,10 +436,13 @@ impl Agent {
             return;
         };
         match assignments {
+            Assignments::Part { tasks } => self.parts.extend(tasks),
             Assignments::Full { version, tasks } => {
                 self.version = version;
+                let mut all = std::mem::take(&mut self.parts);
+                all.extend(tasks);
                 let known = std::mem::take(&mut self.tasks);
-                for task in tasks {
+                for task in all {
                     let state = known
                         .get(&task.task)
                         .map_or(task.state, |(_, state)| *state);
