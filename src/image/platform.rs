@@ -37,6 +37,10 @@ impl Platform {
         if other.os != self.os {
             return None;
         }
+        // An old or hand-made image that does not say is taken at its word by whoever loads it.
+        if other.architecture.is_empty() {
+            return Some(200);
+        }
         let (mine, theirs) = (self.level(), other.level());
         match (self.architecture.as_str(), other.architecture.as_str()) {
             ("arm64", "arm64") | ("arm", "arm") => mine.checked_sub(theirs),
@@ -132,6 +136,7 @@ mod tests {
             &["windows/amd64", "linux/arm64", "unknown/unknown"],
             None,
         );
+        check("linux/amd64", &["linux/arm64", "linux"], Some("linux"));
         check("linux/riscv64", &["linux/riscv64"], Some("linux/riscv64"));
     }
 }

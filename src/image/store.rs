@@ -109,9 +109,13 @@ impl Image {
         self.layers.iter().map(|l| l.bytes).sum()
     }
 
-    /// The layers' directories, lowest first.
+    /// The layers' directories, lowest first, to be stacked by overlayfs. It refuses a directory
+    /// that is there twice; of a layer that an image has twice, as it often has an empty one, only
+    /// the upper one can be seen.
     pub fn layer_dirs(&self) -> Vec<PathBuf> {
-        self.layers.iter().map(|l| l.dir.clone()).collect()
+        let layers = self.layers.iter().enumerate();
+        let seen = layers.filter(|(at, layer)| !self.layers[at + 1..].contains(layer));
+        seen.map(|(_, layer)| layer.dir.clone()).collect()
     }
 
     /// Whether no tag leads to it.

@@ -104,3 +104,44 @@ fn the_build_for_this_host_is_taken_from_an_oci_layout() {
         "{layers:?}"
     );
 }
+
+/// Docker gives equal layers a directory each; here they are one, which overlayfs takes only once.
+#[test]
+fn an_image_that_has_a_layer_twice_can_be_mounted() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = open(&scratch);
+    let (low, high) = (
+        in_words("dir d; file d/a; file b"),
+        in_words("file d/.wh.a; file c"),
+    );
+    let twice: [&[u8]; 5] = [&low, &high, &low, &high, &high];
+    load(&store, &docker_archive(&["app"], &twice)).unwrap();
+    let image = store.resolve("app").unwrap();
+    assert_eq!((image.layers.len(), image.layer_dirs().len()), (5, 2));
+    let upper_first: Vec<_> = image
+        .layer_dirs()
+        .iter()
+        .rev()
+        .map(|d| d.display().to_string())
+        .collect();
+    let options = std::ffi::CString::new(format!("lowerdir={}", upper_first.join(":"))).unwrap();
+    let root = Scratch::new();
+    let read_only = rustix::mount::MountFlags::RDONLY;
+    match rustix::mount::mount(
+        "none",
+        root.path(),
+        "overlay",
+        read_only,
+        options.as_c_str(),
+    ) {
+        Ok(()) => {
+            let seen = listing(root.path());
+            rustix::mount::unmount(root.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
+            assert_eq!(seen, ["b", "c", "d"]);
+        }
+        Err(error) => eprintln!("skipped: cannot mount an overlay: {error}"),
+    }
+}

@@ -1,0 +1,49 @@
+//! Replays what fuzzing found and what it started from: tests/fuzz/corpus/TARGET/*.
+
+use std::fs;
+
+#[path = "fuzz/image.rs"]
+mod image;
+
+const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let files = fs::read_dir(format!("{CORPUS}/{target}")).unwrap();
+    let mut count = 0;
+    for file in files {
+        let path = file.unwrap().path();
+        eprintln!("{}", path.display());
+        run(&fs::read(path).unwrap());
+        count += 1;
+    }
+    assert!(count > 2, "{target} has a corpus");
+}
+
+/// Unpacking sets owners and makes devices.
+fn replay_as_root(target: &str, run: fn(&[u8])) {
+    if rustix::process::geteuid().is_root() {
+        replay(target, run);
+    } else {
+        eprintln!("skipped: unpacking layers needs root");
+    }
+}
+
+#[test]
+fn archives_leave_nothing_or_load_again() {
+    replay_as_root("image_archive", image::archive);
+}
+
+#[test]
+fn image_json_is_read_or_refused() {
+    replay("image_json", image::json);
+}
+
+#[test]
+fn layers_stay_in_their_directory_and_give_the_same_tar_again() {
+    replay_as_root("image_layer", image::layer);
+}
+
+#[test]
+fn references_read_back() {
+    replay("image_reference", image::reference);
+}
