@@ -164,9 +164,9 @@ impl Manager {
     /// When the next tick is wanted, if any.
     pub fn due(&self, now: Time) -> Option<Time> {
         // While a batch is on its way to the disk, its arrival is the next event.
-        let idle = self.flight.is_none();
+        let can_propose = self.flight.is_none() && self.raft.leads() && !self.stopping;
         let waits = [
-            self.statuses.due().filter(|_| idle),
+            self.statuses.due().filter(|_| can_propose),
             self.timers.due(),
             self.dispatcher.due(),
             self.checkpoint.due(),
@@ -235,5 +235,7 @@ impl Manager {
     }
 }
 
+#[cfg(test)]
+mod words;
 #[cfg(test)]
 mod tests;

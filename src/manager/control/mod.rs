@@ -5,12 +5,17 @@ pub mod filters;
 pub mod services;
 pub mod nodes;
 
+use serde::Serialize;
+
 use crate::host::rng::Rng;
 use crate::manager::control::filters::Wanted;
 use crate::manager::dispatcher::Dispatcher;
 use crate::manager::draft::Draft;
 use crate::model::state::State;
 use crate::wire::control::{ObjectKind, Refusal, Request, Response};
+
+/// The longest spec: one log entry carries it, and each of its tasks' assignments.
+const SPEC_BYTES_MAX: usize = 500 << 10;
 
 /// What only the managers know of the nodes at the moment.
 #[derive(Debug)]
@@ -141,7 +146,18 @@ fn check_version(
     }
 }
 
-fn check_problems(kind: ObjectKind, problems: Vec<String>) -> Result<(), Refusal> {
+/// Refuses a spec that has problems, or is too long.
+fn check_spec(
+    kind: ObjectKind,
+    spec: &impl Serialize,
+    mut problems: Vec<String>,
+) -> Result<(), Refusal> {
+    let bytes = postcard::experimental::serialized_size(spec).unwrap_or(usize::MAX);
+    if bytes > SPEC_BYTES_MAX {
+        problems.push(format!(
+            "the spec has {bytes} bytes: at most {SPEC_BYTES_MAX}"
+        ));
+    }
     match problems.is_empty() {
         true => Ok(()),
         false => Err(Refusal::Invalid { kind, problems }),

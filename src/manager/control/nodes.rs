@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::manager::control::{Presence, check_problems, check_version, done, lookup};
+use crate::manager::control::{Presence, check_spec, check_version, done, lookup};
 use crate::manager::draft::Draft;
 use crate::model::change::Change;
 use crate::model::object::{Cluster, Node, NodeState};
@@ -37,7 +37,7 @@ pub fn update_cluster(
     if spec.ca != old.spec.ca {
         problems.push("CAConfig: not supported yet; leave it as it is".to_owned());
     }
-    check_problems(ObjectKind::Cluster, problems)?;
+    check_spec(ObjectKind::Cluster, &spec, problems)?;
     draft.push(Change::UpdateCluster { spec });
     Ok(done())
 }
@@ -55,7 +55,7 @@ pub fn update(
     if spec.role != node.spec.role {
         problems.push("Role: promoting and demoting are not supported yet".to_owned());
     }
-    check_problems(ObjectKind::Node, problems)?;
+    check_spec(ObjectKind::Node, &spec, problems)?;
     draft.push(Change::UpdateNode { id, spec });
     Ok(done())
 }

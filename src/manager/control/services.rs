@@ -4,7 +4,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use crate::host::rng::Rng;
-use crate::manager::control::{check_problems, check_version, done, lookup};
+use crate::manager::control::{check_spec, check_version, done, lookup};
 use crate::manager::draft::Draft;
 use crate::model::change::Change;
 use crate::model::id::ServiceId;
@@ -13,9 +13,6 @@ use crate::model::spec::service::ServiceSpec;
 use crate::model::state::State;
 use crate::model::validate;
 use crate::wire::control::{ObjectKind, Refusal, Response, ServiceUpdate, ServiceView};
-
-/// The longest spec: one log entry carries it, and each of its tasks' assignments.
-const SPEC_BYTES_MAX: usize = 500 << 10;
 
 pub fn view(state: &State, service: &Arc<Service>) -> ServiceView {
     let mut view = ServiceView {
@@ -89,12 +86,5 @@ pub fn remove(draft: &mut Draft<'_>, reference: &str) -> Result<Response, Refusa
 }
 
 fn check(spec: &ServiceSpec) -> Result<(), Refusal> {
-    let mut problems = validate::service(spec);
-    let bytes = postcard::experimental::serialized_size(spec).unwrap_or(usize::MAX);
-    if bytes > SPEC_BYTES_MAX {
-        problems.push(format!(
-            "the spec has {bytes} bytes: at most {SPEC_BYTES_MAX}"
-        ));
-    }
-    check_problems(ObjectKind::Service, problems)
+    check_spec(ObjectKind::Service, spec, validate::service(spec))
 }

@@ -91,3 +91,72 @@ fn history(state: &State, tasks: &[&Arc<Task>]) -> Vec<Change> {
         .map(|id| Change::RemoveTask { id })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::manager::words;
+
+    #[track_caller]
+    fn check(given: &str, expected: &str) {
+        words::check(super::pass, given, expected);
+    }
+
+    #[test]
+    fn tasks_of_a_service_that_is_gone_are_removed_once_they_have_stopped() {
+        check(
+            "service web x3; node a up; task 1 web/1 on a running; task 2 web/2 on a failed; \
+             task 3 web/3 pending; gone web",
+            "remove 1; forget 2; forget 3",
+        );
+        check(
+            "service web x1; node a up; task 1 web/1 on a running desired remove; gone web",
+            "",
+        );
+        check(
+            "service web x1; node a up; task 1 web/1 on a shutdown desired remove; gone web",
+            "forget 1",
+        );
+    }
+
+    #[test]
+    fn tasks_to_be_removed_go_with_their_node() {
+        let given = "service web x1; node a down; task 1 web/1 on a running desired remove";
+        check(given, "");
+        check(&format!("{given}; gone a"), "forget 1");
+    }
+
+    #[test]
+    fn five_dead_tasks_of_a_slot_are_kept() {
+        let dead = |n: u32| format!("task {n} web/1 on a failed desired shutdown");
+        let given =
+            |dead: &str| format!("service web x1; node a up; {dead}; task 9 web/1 on a running");
+        let six: Vec<_> = (1..=6).map(dead).collect();
+        check(&given(&six[..5].join(";")), "");
+        check(&given(&six.join(";")), "forget 1");
+        check(
+            &format!("history 2; {}", given(&six[..4].join(";"))),
+            "forget 1; forget 2",
+        );
+        check(&format!("history -1; {}", given(&six.join(";"))), "");
+        check(
+            &format!("history 0; {}", given(&six[..1].join(";"))),
+            "forget 1",
+        );
+    }
+
+    #[test]
+    fn the_last_task_of_a_slot_is_kept_without_any_history() {
+        check(
+            "history 0; service web x1; node a up; task 1 web/1 on a failed desired shutdown",
+            "",
+        );
+    }
+
+    #[test]
+    fn a_task_that_was_replaced_before_it_had_a_node_goes() {
+        check(
+            "service web x1; task 1 web/1 pending desired shutdown; task 2 web/1 pending",
+            "forget 1",
+        );
+    }
+}

@@ -81,3 +81,79 @@ fn scale_down(slots: BTreeMap<Slot, Vec<&Arc<Task>>>, surplus: usize) -> Vec<Cha
         .map(|task| set_desired(task, TaskState::Remove))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::manager::words;
+
+    #[track_caller]
+    fn check(given: &str, expected: &str) {
+        words::check(super::pass, given, expected);
+    }
+
+    #[test]
+    fn missing_slots_are_filled_from_the_lowest_number() {
+        check("service web x3", "create web/1; create web/2; create web/3");
+        check(
+            "service web x3; node a up; task 1 web/2 on a running",
+            "create web/1; create web/3",
+        );
+        check("service web x1; node a up; task 1 web/1 on a running", "");
+        check("service web x0", "");
+    }
+
+    #[test]
+    fn a_dead_task_keeps_its_slot() {
+        check("service web x1; node a up; task 1 web/1 on a failed", "");
+        let finished = "task 1 web/1 on a complete desired shutdown";
+        check(&format!("service web x1; node a up; {finished}"), "");
+    }
+
+    #[test]
+    fn a_slot_that_is_being_given_up_is_free_again() {
+        check(
+            "service web x1; node a up; task 1 web/1 on a running desired remove",
+            "create web/1",
+        );
+    }
+
+    #[test]
+    fn scaling_down_takes_what_does_not_run_first() {
+        check(
+            "service web x1; node a up; node b up; task 1 web/1 on a running; \
+             task 2 web/2 on b preparing; task 3 web/3 assigned",
+            "remove 3; remove 2",
+        );
+    }
+
+    #[test]
+    fn scaling_down_takes_from_the_nodes_with_most() {
+        check(
+            "service web x2; node a up; node b up; task 1 web/1 on a running; \
+             task 2 web/2 on a running; task 3 web/3 on a running; task 4 web/4 on b running",
+            "remove 3; remove 2",
+        );
+        check(
+            "service web x3; node a up; node b up; task 1 web/1 on b running; \
+             task 2 web/2 on a running; task 3 web/3 on b running; task 4 web/4 on b running",
+            "remove 4",
+        );
+    }
+
+    #[test]
+    fn a_slot_is_given_up_with_its_history() {
+        check(
+            "service web x0; node a up; task 1 web/1 on a failed desired shutdown; \
+             task 2 web/1 on a running",
+            "remove 1; remove 2",
+        );
+    }
+
+    #[test]
+    fn other_services_are_left_alone() {
+        check(
+            "service web x1; service db x1; task 1 web/1 pending; task 2 db/1 pending",
+            "",
+        );
+    }
+}

@@ -202,3 +202,6 @@ fn backoff_ms(step: u8) -> u64 {
         step => (BACKOFF_FIRST_MS << (step.min(BACKOFF_STEP_MAX) - 1)).min(BACKOFF_MS_MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,3 +121,82 @@ fn delay_ms(service: &Service) -> u64 {
     let config = service.spec.update.as_ref();
     config.map_or(0, |config| ms_of_ns(config.delay_ns))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::manager::words;
+
+    #[track_caller]
+    fn check(given: &str, expected: &str) {
+        words::check(super::pass, given, expected);
+    }
+
+    const OLD: &str = "node a up; service web x3; task 1 web/1 on a running; \
+                       task 2 web/2 on a running; task 3 web/3 on a running";
+
+    #[test]
+    fn tasks_of_an_old_version_are_replaced_one_at_a_time() {
+        check(OLD, "");
+        check(
+            &format!("{OLD}; service web x3 image new"),
+            "create web/1 ready; shut down 1",
+        );
+        let first = "task 4 web/1 on a starting";
+        check(&format!("{OLD}; service web x3 image new; {first}"), "");
+        let first = "task 4 web/1 on a running";
+        check(
+            &format!("{OLD}; service web x3 image new; {first}"),
+            "create web/2 ready; shut down 2",
+        );
+    }
+
+    #[test]
+    fn parallelism_says_how_many_and_zero_is_all() {
+        check(
+            &format!("{OLD}; service web x3 image new parallelism 2"),
+            "create web/1 ready; shut down 1; create web/2 ready; shut down 2",
+        );
+        check(
+            &format!("{OLD}; service web x3 image new parallelism 0"),
+            "create web/1 ready; shut down 1; create web/2 ready; shut down 2; \
+             create web/3 ready; shut down 3",
+        );
+    }
+
+    #[test]
+    fn the_delay_counts_from_the_last_task_that_came_up() {
+        let with = |ago: &str| {
+            format!(
+                "{OLD}; service web x3 image new update-delay 10s; \
+                 task 4 web/1 on a running ago {ago}"
+            )
+        };
+        check(&with("9s"), "");
+        check(&with("10s"), "create web/2 ready; shut down 2");
+    }
+
+    #[test]
+    fn what_does_not_run_is_replaced_first() {
+        check(
+            "node a up; service web x2; task 1 web/1 on a running; task 2 web/2 pending; \
+             service web x2 image new",
+            "create web/2 ready; shut down 2",
+        );
+    }
+
+    #[test]
+    fn an_update_whose_tasks_fail_goes_no_further() {
+        check(
+            &format!(
+                "{OLD}; service web x3 image new; task 4 web/1 on a failed desired shutdown; \
+                 task 5 web/1 on a ready desired ready in 10s"
+            ),
+            "",
+        );
+    }
+
+    #[test]
+    fn scaling_replaces_nothing() {
+        check(&format!("{OLD}; service web x5"), "");
+    }
+}

@@ -153,3 +153,6 @@ fn failing_nodes(view: &View<'_>, service: ServiceId, tasks: &[&Arc<Task>]) -> B
         .filter(|(_, count)| *count >= FAILURES_MAX);
     often.map(|(node, _)| node).collect()
 }
+
+#[cfg(test)]
+mod tests;
