@@ -28,6 +28,9 @@ impl Manager {
                 }
                 self.effects.extend(ready.persist.map(Effect::Persist));
             }
+            if !self.leading && self.raft.leads() {
+                self.lead(now);
+            }
             if !self.propose(now, rng)? {
                 break;
             }
@@ -45,7 +48,7 @@ impl Manager {
 
     /// Proposes the next batch if there is something for one; whether it did.
     fn propose(&mut self, now: Time, rng: &mut Rng) -> Result<bool, Fatal> {
-        if self.flight.is_some() || self.stopping || !self.raft.leads() {
+        if self.flight.is_some() || self.stopping || !self.leading {
             return Ok(false);
         }
         let has_facts = self.dispatcher.facts().next().is_some();

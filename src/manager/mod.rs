@@ -116,25 +116,28 @@ pub struct Manager {
     /// What the passes have not looked at yet.
     dirty: Dirty,
     effects: Vec<Effect>,
+    /// What came in before this manager had applied all that was committed.
+    early: Vec<Event>,
+    leading: bool,
     stopping: bool,
 }
 
 impl Manager {
     /// A manager that goes on from its stored state and log.
-    pub fn new(state: State, raft: Node, now: Time) -> Self {
-        let mut dispatcher = Dispatcher::default();
-        dispatcher.start(&state, now);
+    pub fn new(state: State, raft: Node) -> Self {
         Self {
-            dirty: Dirty::everything(&state),
-            timers: Timers::of(&state, now),
             state,
             raft,
-            dispatcher,
+            dispatcher: Dispatcher::default(),
             statuses: Statuses::default(),
+            timers: Timers::default(),
             checkpoint: Checkpoint::default(),
             queue: VecDeque::new(),
             flight: None,
+            dirty: Dirty::default(),
             effects: Vec::new(),
+            early: Vec::new(),
+            leading: false,
             stopping: false,
         }
     }
@@ -164,7 +167,7 @@ impl Manager {
     /// When the next tick is wanted, if any.
     pub fn due(&self, now: Time) -> Option<Time> {
         // While a batch is on its way to the disk, its arrival is the next event.
-        let can_propose = self.flight.is_none() && self.raft.leads() && !self.stopping;
+        let can_propose = self.flight.is_none() && self.leading && !self.stopping;
         let waits = [
             self.statuses.due().filter(|_| can_propose),
             self.timers.due(),
@@ -177,6 +180,11 @@ impl Manager {
 
     fn take_in(&mut self, now: Time, event: Event) {
         match event {
+            Event::Request(..) | Event::Session(..) | Event::SessionClosed(_)
+                if !self.leading && !self.stopping =>
+            {
+                self.take_in_early(event);
+            }
             Event::Tick => {}
             Event::Request(id, request) => self.request(id, *request),
             Event::Session(session, message) => {
@@ -198,10 +206,34 @@ impl Manager {
             Event::CheckpointWanted => self.checkpoint.hurry(),
             Event::Stop => {
                 self.stopping = true;
+                let early = std::mem::take(&mut self.early);
+                early.into_iter().for_each(|event| self.take_in(now, event));
                 for (id, _) in self.queue.drain(..) {
                     self.effects.push(Effect::Reply(id, Err(Refusal::NoLeader)));
                 }
             }
+        }
+    }
+
+    fn take_in_early(&mut self, event: Event) {
+        let queued = self.early.len();
+        match event {
+            Event::Request(id, _) if queued >= REQUESTS_MAX => {
+                self.effects
+                    .push(Effect::Reply(id, Err(Refusal::Busy { queued })));
+            }
+            event => self.early.push(event),
+        }
+    }
+
+    /// Takes up the lead: everything is looked at once, and every node gets fresh time.
+    fn lead(&mut self, now: Time) {
+        self.leading = true;
+        self.dirty = Dirty::everything(&self.state);
+        self.timers = Timers::of(&self.state, now);
+        self.dispatcher.start(&self.state, now);
+        for event in std::mem::take(&mut self.early) {
+            self.take_in(now, event);
         }
     }
 

@@ -20,10 +20,10 @@ pub struct View<'a> {
 }
 
 /// A decision: what to change in a view, given what is dirty. Randomness is for ids alone.
-type Pass = fn(&View<'_>, &Dirty, &mut Rng) -> Vec<Change>;
+pub(super) type Pass = fn(&View<'_>, &Dirty, &mut Rng) -> Vec<Change>;
 
 /// In the order in which they run.
-const PASSES: [Pass; 6] = [
+pub(super) const PASSES: [Pass; 6] = [
     reap::pass,
     replicated::pass,
     restart::pass,

@@ -80,11 +80,11 @@ pub fn found(store: &mut ManagerStore, start: Genesis, now: Time) -> Result<Open
 }
 
 /// The manager that goes on from what a store held. `seed` draws election timeouts.
-pub fn resume(opened: Opened, raft_id: u64, seed: u64, now: Time) -> Result<Manager, StartError> {
+pub fn resume(opened: Opened, raft_id: u64, seed: u64) -> Result<Manager, StartError> {
     let index = opened.log.anchor.applied.index;
     let state = record::restore(index, opened.rows).map_err(StartError::State)?;
     let raft = Node::new(raft_id, opened.log, seed).map_err(StartError::Log)?;
-    Ok(Manager::new(state, raft, now))
+    Ok(Manager::new(state, raft))
 }
 
 /// The two ends of a manager that is about to run.
@@ -187,7 +187,8 @@ pub struct Session {
 impl Session {
     /// Hands in what the agent says, waiting while the manager is busy; whether a manager runs.
     pub async fn send(&self, message: ToManager) -> bool {
-        let sent = self.inputs.send(Input::Session(self.id, message)).await;
+        let input = Input::Session(self.id, Box::new(message));
+        let sent = self.inputs.send(input).await;
         sent.is_ok()
     }
 
@@ -216,7 +217,7 @@ pub struct Inbox {
 enum Input {
     Request(Box<Request>, Sender<Result<Response, Refusal>>),
     Open(SessionId, Sender<ToAgent>),
-    Session(SessionId, ToManager),
+    Session(SessionId, Box<ToManager>),
     Subscribe(Sender<ObjectEvent>),
     Stop,
 }
@@ -316,7 +317,7 @@ impl Runner {
                 Event::SessionClosed(session)
             }
             Woken::Written(written) => return self.written(*written),
-            Woken::Input(Input::Session(session, message)) => Event::Session(session, message),
+            Woken::Input(Input::Session(session, message)) => Event::Session(session, *message),
             Woken::Input(Input::Request(request, answer)) => {
                 let id = RequestId(self.next_request);
                 self.next_request += 1;

@@ -1,5 +1,7 @@
 //! Stories: a manager with its log, and agents that the test plays.
 
+mod property;
+mod running;
 mod swarm;
 
 use crate::manager::tests::swarm::Swarm;

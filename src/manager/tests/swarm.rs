@@ -21,9 +21,26 @@ use crate::raft::record::{Anchor, Entry, HardState, Position, Restored};
 use crate::wire::control::{Refusal, Request, Response, ServiceUpdate};
 use crate::wire::session::{Assignment, Assignments, StatusUpdate, ToAgent, ToManager};
 
-const NODE: NodeId = NodeId(7);
+pub const NODE: NodeId = NodeId(7);
 const HEARTBEAT_MS: u64 = 2_000;
 const START: Time = Time(1_800_000_000_000);
+
+/// A swarm whose only node is [`NODE`].
+pub fn a_genesis() -> Genesis {
+    Genesis {
+        cluster: ClusterId(1),
+        spec: ClusterSpec::default(),
+        address_pools: vec!["10.0.0.0/8".into()],
+        subnet_size: 24,
+        data_path_port: 4789,
+        node: NODE,
+        description: NodeDescription::default(),
+        availability: Availability::Active,
+        address: "127.0.0.1".into(),
+        manager_address: "127.0.0.1:2377".into(),
+        raft_id: 1,
+    }
+}
 
 pub fn create_request(name: &str, replicas: u64) -> Request {
     let mut spec = ServiceSpec {
@@ -73,20 +90,7 @@ impl Swarm {
     pub fn new() -> Self {
         let anchor = Anchor::bootstrap(vec![1]);
         let mut state = State::default();
-        let start = Genesis {
-            cluster: ClusterId(1),
-            spec: ClusterSpec::default(),
-            address_pools: vec!["10.0.0.0/8".into()],
-            subnet_size: 24,
-            data_path_port: 4789,
-            node: NODE,
-            description: NodeDescription::default(),
-            availability: Availability::Active,
-            address: "127.0.0.1".into(),
-            manager_address: "127.0.0.1:2377".into(),
-            raft_id: 1,
-        };
-        let changes = genesis(start, START);
+        let changes = genesis(a_genesis(), START);
         state.apply(1, &Batch { at: START, changes });
         let mut disk = Disk {
             before: anchor.applied,
@@ -95,7 +99,7 @@ impl Swarm {
             ..Disk::default()
         };
         disk.keep(rows(&state));
-        let manager = disk.resume(START);
+        let manager = disk.resume();
         let mut swarm = Self {
             manager,
             rng: Rng::from_seed(1),
@@ -267,7 +271,7 @@ impl Swarm {
 
     /// The manager ends without a word, and a new one starts from the disk.
     pub fn restart(&mut self) {
-        self.manager = self.disk.resume(self.now);
+        self.manager = self.disk.resume();
         self.step(Event::Tick);
         self.join_agent();
     }
@@ -416,7 +420,7 @@ impl Disk {
         }
     }
 
-    fn resume(&self, now: Time) -> Manager {
+    fn resume(&self) -> Manager {
         let state = record::restore(self.anchor.applied.index, self.rows.clone()).unwrap();
         let mut anchor = self.anchor.clone();
         anchor.hard_state = self.hard_state;
@@ -426,7 +430,7 @@ impl Disk {
             before: self.before,
             entries: self.entries.clone(),
         };
-        Manager::new(state, Node::new(1, log, 1).unwrap(), now)
+        Manager::new(state, Node::new(1, log, 1).unwrap())
     }
 }
 

@@ -1,0 +1,249 @@
+//! Random histories: looking at what is dirty decides what looking at everything would, and once the
+//! passes have come to rest they stay at rest.
+
+use crate::host::rng::Rng;
+use crate::manager::dirty::Dirty;
+use crate::manager::draft::Draft;
+use crate::manager::passes::{self, PASSES, View};
+use crate::manager::timers::Timers;
+use crate::model::change::{Change, NewNode};
+use crate::model::id::{NodeId, ServiceId};
+use crate::model::object::{NodeState, NodeStatus, TaskState, TaskStatus};
+use crate::model::spec::node::{Availability, NodeDescription, NodeSpec};
+use crate::model::spec::service::{ServiceMode, ServiceSpec};
+use crate::model::spec::task::{Reservations, RestartCondition};
+use crate::model::state::State;
+use crate::model::time::Time;
+
+const HISTORIES: u64 = 60;
+const STEPS: u64 = 40;
+
+#[test]
+fn looking_at_what_is_dirty_is_looking_at_everything() {
+    for seed in 0..HISTORIES {
+        let mut world = World::new(seed);
+        for step in 0..STEPS {
+            world.step();
+            world.check_at_rest(&format!("seed {seed} step {step}"));
+        }
+    }
+}
+
+struct World {
+    rng: Rng,
+    state: State,
+    now: Time,
+    timers: Timers,
+    dirty: Dirty,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::from_seed(seed),
+            state: State::default(),
+            now: Time(1_000_000),
+            timers: Timers::default(),
+            dirty: Dirty::default(),
+        }
+    }
+
+    /// Some time passes and something happens, and what follows is applied.
+    fn step(&mut self) {
+        let wait_ms = [0, 100, 3_000, 70_000][self.draw(4)];
+        self.now = self.now.plus_ms(wait_ms);
+        self.timers.tick(&self.state, self.now, &mut self.dirty);
+        let happened: Vec<_> = (0..=self.draw(3)).flat_map(|_| self.happen()).collect();
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut draft = Draft::begin(&mut self.state, self.now, dirty);
+        happened.into_iter().for_each(|change| draft.push(change));
+        decide_both_ways(&mut draft, &mut self.rng);
+        let (batch, dirty) = draft.finish();
+        self.dirty = dirty;
+        let mut touched = Dirty::default();
+        batch
+            .changes
+            .iter()
+            .for_each(|change| touched.note(&self.state, change));
+        self.state.apply(self.state.index() + 1, &batch);
+        self.timers.note(&self.state, self.now, &touched);
+    }
+
+    fn check_at_rest(&mut self, when: &str) {
+        let everything = Dirty::everything(&self.state);
+        let mut draft = Draft::begin(&mut self.state, self.now, everything);
+        passes::run(&mut draft, &mut self.rng);
+        let (batch, _) = draft.finish();
+        assert_eq!(batch.changes, [], "not at rest: {when}");
+        for task in self.state.tasks().iter() {
+            let slot = self.state.tasks_of_slot(task.service, task.slot);
+            let live = slot.iter().filter(|task| task.is_live()).count();
+            assert!(live <= 1, "{live} live tasks in a slot: {when}");
+            assert!(slot.len() <= 12, "{} tasks in a slot: {when}", slot.len());
+        }
+    }
+
+    fn draw(&mut self, bound: u64) -> usize {
+        usize::try_from(self.rng.below(bound)).unwrap()
+    }
+
+    fn happen(&mut self) -> Vec<Change> {
+        match self.draw(12) {
+            0 => vec![self.add_node()],
+            1 => self.node_status().into_iter().collect(),
+            2 => self.node_spec().into_iter().collect(),
+            3 if self.draw(4) == 0 => self
+                .pick_node()
+                .map_or_else(Vec::new, |id| vec![Change::RemoveNode { id }]),
+            4 => vec![self.add_service()],
+            5 => self.update_service().into_iter().collect(),
+            6 if self.draw(2) == 0 => self
+                .pick_service()
+                .map_or_else(Vec::new, |id| vec![Change::RemoveService { id }]),
+            _ => self.task_statuses(),
+        }
+    }
+
+    fn add_node(&mut self) -> Change {
+        let mut description = NodeDescription::default();
+        description.resources.nano_cpus = 4_000_000_000;
+        Change::CreateNode(NewNode {
+            id: NodeId(self.rng.next_u128()),
+            spec: NodeSpec::default(),
+            description,
+            status: NodeStatus {
+                state: NodeState::Ready,
+                ..NodeStatus::default()
+            },
+            manager: None,
+        })
+    }
+
+    fn pick_node(&mut self) -> Option<NodeId> {
+        let count = self.state.nodes().len() as u64;
+        let place = self.draw(count.max(1));
+        self.state.nodes().iter().nth(place).map(|node| node.id)
+    }
+
+    fn pick_service(&mut self) -> Option<ServiceId> {
+        let count = self.state.services().len() as u64;
+        let place = self.draw(count.max(1));
+        self.state
+            .services()
+            .iter()
+            .nth(place)
+            .map(|service| service.id)
+    }
+
+    fn node_status(&mut self) -> Option<Change> {
+        let states = [NodeState::Ready, NodeState::Down, NodeState::Disconnected];
+        let status = NodeStatus {
+            state: states[self.draw(3)],
+            ..NodeStatus::default()
+        };
+        let id = self.pick_node()?;
+        Some(Change::SetNodeStatus { id, status })
+    }
+
+    fn node_spec(&mut self) -> Option<Change> {
+        let all = [
+            Availability::Active,
+            Availability::Pause,
+            Availability::Drain,
+        ];
+        let spec = NodeSpec {
+            availability: all[self.draw(3)],
+            ..NodeSpec::default()
+        };
+        let id = self.pick_node()?;
+        Some(Change::UpdateNode { id, spec })
+    }
+
+    fn spec(&mut self) -> ServiceSpec {
+        let mut spec = ServiceSpec {
+            mode: ServiceMode::Replicated {
+                replicas: Some(self.rng.below(6)),
+            },
+            ..ServiceSpec::default()
+        };
+        spec.task.container.image = ["a", "b", "c"][self.draw(3)].into();
+        let policy = spec.task.restart.get_or_insert_default();
+        let conditions = [RestartCondition::Any, RestartCondition::OnFailure];
+        policy.condition = Some(conditions[self.draw(2)]);
+        policy.max_attempts = Some(self.rng.below(4));
+        policy.window_ns = Some([0, 60_000_000_000][self.draw(2)]);
+        let resources = spec.task.resources.get_or_insert_default();
+        resources.reservations = Some(Reservations {
+            nano_cpus: [0, 1_000_000_000, 3_000_000_000][self.draw(3)],
+            ..Reservations::default()
+        });
+        spec
+    }
+
+    fn add_service(&mut self) -> Change {
+        let mut spec = self.spec();
+        let id = ServiceId(self.rng.next_u128());
+        spec.name = format!("s{id}");
+        Change::CreateService { id, spec }
+    }
+
+    fn update_service(&mut self) -> Option<Change> {
+        let id = self.pick_service()?;
+        let mut spec = self.spec();
+        spec.name
+            .clone_from(&self.state.services().find(id)?.spec.name);
+        Some(Change::UpdateService { id, spec })
+    }
+
+    /// Some tasks go a step further, or end.
+    fn task_statuses(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let tasks: Vec<_> = self.state.tasks().iter().cloned().collect();
+        for task in tasks {
+            if task.node.is_none() || task.status.state.is_terminal() || self.draw(3) == 0 {
+                continue;
+            }
+            let ends = [TaskState::Complete, TaskState::Failed, TaskState::Rejected];
+            let state = match self.draw(6) {
+                0 => ends[self.draw(3)],
+                _ if task.desired_state > TaskState::Running => TaskState::Shutdown,
+                1 => TaskState::Preparing.max(task.status.state),
+                _ => TaskState::Running,
+            };
+            let status = TaskStatus {
+                state,
+                at: self.now,
+                ..TaskStatus::default()
+            };
+            changes.push(Change::SetTaskStatus {
+                id: task.id,
+                status,
+            });
+        }
+        changes
+    }
+}
+
+/// Runs the passes as [`passes::run`] does, and each of them a second time over everything.
+fn decide_both_ways(draft: &mut Draft<'_>, rng: &mut Rng) {
+    for _ in 0..64 {
+        if draft.dirty.is_empty() {
+            return;
+        }
+        let mut round = std::mem::take(&mut draft.dirty);
+        for (place, pass) in PASSES.into_iter().enumerate() {
+            round.merge(&draft.dirty);
+            let view = View {
+                state: draft.state(),
+                now: draft.at(),
+                room: usize::MAX,
+            };
+            let everything = Dirty::everything(draft.state());
+            let expected = pass(&view, &everything, &mut rng.clone());
+            let changes = pass(&view, &round, rng);
+            assert_eq!(changes, expected, "pass {place} over {round:?}");
+            changes.into_iter().for_each(|change| draft.push(change));
+        }
+    }
+    panic!("the passes do not come to rest");
+}
