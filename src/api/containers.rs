@@ -1,12 +1,9 @@
 //! The host's containers as Docker names and shows them.
 
-use hyper::StatusCode;
-
 use crate::api::context::Context;
 use crate::api::failure::Failure;
 use crate::model::time::Time;
 use crate::runtime::adopt::Found;
-use crate::runtime::containers::RuntimeError;
 use crate::runtime::listing::Listed;
 
 /// Label that Docker's tools know a task's container by.
@@ -94,17 +91,6 @@ fn for_people(ms: u64) -> String {
         () if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
         () if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
         () => format!("{} years", hours / 24 / 365),
-    }
-}
-
-impl From<RuntimeError> for Failure {
-    fn from(error: RuntimeError) -> Self {
-        let status = match &error {
-            RuntimeError::NotFound(_) | RuntimeError::Id(_) => StatusCode::NOT_FOUND,
-            RuntimeError::NotRunning(_) | RuntimeError::Exists(_) => StatusCode::CONFLICT,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Self::new(status, error)
     }
 }
 

@@ -5,6 +5,11 @@ use hyper::StatusCode;
 use crate::api::body::BodyError;
 use crate::api::context::ClusterError;
 use crate::api::convert::problems::Problems;
+use crate::image::import::ImportError;
+use crate::image::removal::RemoveError;
+use crate::image::store::{ResolveError, TagError};
+use crate::runtime::containers::RuntimeError;
+use crate::runtime::volume::VolumeError;
 use crate::wire::control::Refusal;
 
 /// A request that failed.
@@ -83,6 +88,66 @@ impl From<ClusterError> for Failure {
             | ClusterError::NotPartOfSwarm
             | ClusterError::AlreadyInSwarm
             | ClusterError::LastManager => Self::unavailable(error),
+        }
+    }
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        match &error {
+            RuntimeError::NotFound(_) | RuntimeError::Id(_) => Self::not_found(error),
+            RuntimeError::NotRunning(_) | RuntimeError::Exists(_) => Self::conflict(error),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<VolumeError> for Failure {
+    fn from(error: VolumeError) -> Self {
+        match &error {
+            VolumeError::Name(_) => Self::bad(error),
+            VolumeError::NotFound(name) => Self::not_found(format!("get {name}: no such volume")),
+            VolumeError::Io { .. } | VolumeError::Damaged(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<ResolveError> for Failure {
+    fn from(error: ResolveError) -> Self {
+        match &error {
+            ResolveError::NoSuchImage(_) => Self::not_found(error),
+            ResolveError::Ambiguous(_) | ResolveError::Reference(_) => Self::bad(error),
+            ResolveError::Damaged { .. } | ResolveError::Disk(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<TagError> for Failure {
+    fn from(error: TagError) -> Self {
+        match error {
+            TagError::Source(source) => source.into(),
+            TagError::Digest | TagError::Reference(_) => Self::bad(error),
+            TagError::Disk(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<RemoveError> for Failure {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Resolve(source) => source.into(),
+            RemoveError::Disk(_) => Self::internal(error),
+            _ => Self::conflict(error),
+        }
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match &error {
+            ImportError::Disk(_) => Self::internal(error),
+            ImportError::Unpack(unpack) if unpack.is_disk_full() => Self::internal(error),
+            _ => Self::bad(error),
         }
     }
 }

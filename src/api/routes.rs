@@ -6,7 +6,8 @@ use hyper::{Method, StatusCode};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::endpoints::{
-    events, networks, nodes, secrets, services, swarm, system, tasks, volumes,
+    containers, disk, events, exec, images, logs, networks, nodes, secrets, services, stats, swarm,
+    system, tasks, volumes,
 };
 use crate::api::failure::Failure;
 use crate::api::query::decode;
@@ -35,6 +36,7 @@ const ROUTES: &[Route] = routes! {
     GET    "/version"                        system::version;
     GET    "/info"                           system::info;
     GET    "/events"                         events::stream;
+    GET    "/system/df"                      disk::usage;
     POST   "/auth"                           system::auth;
 
     GET    "/swarm"                          swarm::inspect;
@@ -56,8 +58,11 @@ const ROUTES: &[Route] = routes! {
     POST   "/services/{id}/update"           services::update;
     DELETE "/services/{id}"                  services::remove;
 
+    GET    "/services/{id}/logs"             logs::service;
+
     GET    "/tasks"                          tasks::list;
     GET    "/tasks/{id}"                     tasks::inspect;
+    GET    "/tasks/{id}/logs"                logs::task;
 
     GET    "/networks"                       networks::list;
     POST   "/networks/create"                networks::create;
@@ -81,6 +86,54 @@ const ROUTES: &[Route] = routes! {
     POST   "/volumes/prune"                  volumes::prune;
     GET    "/volumes/{name}"                 volumes::inspect;
     DELETE "/volumes/{name}"                 volumes::remove;
+
+    GET    "/images/json"                    images::list;
+    POST   "/images/load"                    images::load;
+    POST   "/images/create"                  images::create;
+    POST   "/images/prune"                   images::prune;
+    GET    "/images/get"                     images::save_many;
+    GET    "/images/search"                  images::registry;
+    GET    "/images/{name*}/json"            images::inspect;
+    GET    "/images/{name*}/history"         images::history;
+    GET    "/images/{name*}/get"             images::save_one;
+    POST   "/images/{name*}/tag"             images::tag;
+    POST   "/images/{name*}/push"            images::registry;
+    DELETE "/images/{name*}"                 images::remove;
+    GET    "/distribution/{name*}/json"      images::distribution;
+
+    GET    "/containers/json"                containers::list;
+    POST   "/containers/create"              containers::create;
+    POST   "/containers/prune"               containers::prune;
+    GET    "/containers/{id}/json"           containers::inspect;
+    GET    "/containers/{id}/top"            containers::top;
+    GET    "/containers/{id}/logs"           logs::container;
+    GET    "/containers/{id}/stats"          stats::stats;
+    GET    "/containers/{id}/changes"        containers::files;
+    GET    "/containers/{id}/archive"        containers::files;
+    PUT    "/containers/{id}/archive"        containers::files;
+    GET    "/containers/{id}/export"         containers::files;
+    POST   "/containers/{id}/attach"         containers::attach;
+    POST   "/containers/{id}/kill"           containers::kill;
+    POST   "/containers/{id}/stop"           containers::stop;
+    POST   "/containers/{id}/wait"           containers::wait;
+    POST   "/containers/{id}/start"          containers::belongs;
+    POST   "/containers/{id}/restart"        containers::belongs;
+    POST   "/containers/{id}/pause"          containers::belongs;
+    POST   "/containers/{id}/unpause"        containers::belongs;
+    POST   "/containers/{id}/rename"         containers::belongs;
+    POST   "/containers/{id}/update"         containers::belongs;
+    DELETE "/containers/{id}"                containers::belongs;
+
+    POST   "/containers/{id}/exec"           exec::create;
+    POST   "/exec/{id}/start"                exec::start;
+    POST   "/exec/{id}/resize"               exec::resize;
+    GET    "/exec/{id}/json"                 exec::inspect;
+
+    POST   "/build"                          disk::not_here;
+    POST   "/build/prune"                    disk::prune_builds;
+    POST   "/commit"                         disk::not_here;
+    GET    "/plugins"                        disk::no_plugins;
+    GET    "/plugins/{name*}/json"           disk::no_plugin;
 };
 
 /// The route of a request and what its braces stand for.

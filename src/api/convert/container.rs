@@ -179,7 +179,8 @@ fn show_ulimit(limit: &UlimitPlan) -> Ulimit {
     }
 }
 
-fn show_mount(mount: &MountPlan) -> json::MountPoint {
+/// A mount as it is.
+pub fn show_mount(mount: &MountPlan) -> json::MountPoint {
     let (kind, source) = match &mount.kind {
         MountKind::Bind { source, .. } | MountKind::File { source } => ("bind", Some(source)),
         MountKind::Volume { source, .. } => ("volume", Some(source)),
@@ -205,7 +206,8 @@ fn show_mount(mount: &MountPlan) -> json::MountPoint {
     }
 }
 
-fn network_name(network: Network) -> &'static str {
+/// Docker's name of the network.
+pub fn network_name(network: Network) -> &'static str {
     match network {
         Network::Own => "none",
         Network::Host => "host",

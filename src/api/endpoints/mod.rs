@@ -10,6 +10,12 @@ pub mod tasks;
 pub mod networks;
 pub mod secrets;
 pub mod volumes;
+pub mod images;
+pub mod containers;
+pub mod exec;
+pub mod logs;
+pub mod stats;
+pub mod disk;
 
 use crate::api::failure::Failure;
 

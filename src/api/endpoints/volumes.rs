@@ -12,7 +12,8 @@ use crate::api::types::timestamp::rfc3339;
 use crate::api::types::volume as json;
 use crate::host::clock;
 use crate::host::wait::blocking;
-use crate::runtime::plan::{MountKind, MountPlan};
+use crate::runtime::listing::Listed;
+use crate::runtime::plan::MountKind;
 use crate::runtime::volume::{Volume, VolumeError};
 use crate::wire::control::Filters;
 
@@ -35,9 +36,7 @@ pub async fn list(call: Call) -> Result<Answer, Failure> {
 pub async fn inspect(call: Call) -> Result<Answer, Failure> {
     let volumes = call.context.host.volumes.clone();
     let name = call.name().to_owned();
-    let volume = blocking(move || volumes.find(&name))
-        .await
-        .map_err(refused)?;
+    let volume = blocking(move || volumes.find(&name)).await?;
     Ok(answer::json(&show(&call.context.host, &volume)?))
 }
 
@@ -60,7 +59,7 @@ pub async fn create(mut call: Call) -> Result<Answer, Failure> {
     };
     let volumes = call.context.host.volumes.clone();
     let made = blocking(move || volumes.ensure(&name, &given.labels, clock::now()));
-    let volume = made.await.map_err(refused)?;
+    let volume = made.await?;
     publish(&call, "create", &volume.name);
     Ok(answer::json_with(
         StatusCode::CREATED,
@@ -79,7 +78,7 @@ pub async fn remove(call: Call) -> Result<Answer, Failure> {
     let removed = blocking(move || volumes.remove(&name)).await;
     match removed {
         Err(VolumeError::NotFound(_)) if call.query.flag("force") => {}
-        removed => removed.map_err(refused)?,
+        removed => removed?,
     }
     publish(&call, "destroy", call.name());
     Ok(answer::empty(StatusCode::NO_CONTENT))
@@ -100,9 +99,7 @@ pub async fn prune(call: Call) -> Result<Answer, Failure> {
         if everything && !used && fits(&call.context.host, &filters, &volume) {
             let volumes = call.context.host.volumes.clone();
             let name = volume.name.clone();
-            blocking(move || volumes.remove(&name))
-                .await
-                .map_err(refused)?;
+            blocking(move || volumes.remove(&name)).await?;
             publish(&call, "destroy", &volume.name);
             deleted.push(volume.name);
         }
@@ -113,9 +110,26 @@ pub async fn prune(call: Call) -> Result<Answer, Failure> {
     }))
 }
 
+/// Every volume of the host, as Docker shows it.
+pub async fn shown(call: &Call) -> Result<Vec<json::Volume>, Failure> {
+    all(call)
+        .await?
+        .iter()
+        .map(|volume| show(&call.context.host, volume))
+        .collect()
+}
+
+/// Whether the container uses the volume with that folder.
+pub fn uses(container: &Listed, mountpoint: &str) -> bool {
+    container.plan.mounts.iter().any(|mount| match &mount.kind {
+        MountKind::Volume { source, .. } => source.as_os_str() == mountpoint,
+        _ => false,
+    })
+}
+
 async fn all(call: &Call) -> Result<Vec<Volume>, Failure> {
     let volumes = call.context.host.volumes.clone();
-    blocking(move || volumes.list()).await.map_err(refused)
+    Ok(blocking(move || volumes.list()).await?)
 }
 
 fn show(host: &Host, volume: &Volume) -> Result<json::Volume, Failure> {
@@ -123,12 +137,7 @@ fn show(host: &Host, volume: &Volume) -> Result<json::Volume, Failure> {
         created_at: rfc3339(volume.created_at),
         driver: DRIVER.into(),
         labels: Some(volume.labels.clone()),
-        mountpoint: host
-            .volumes
-            .data(&volume.name)
-            .map_err(refused)?
-            .to_string_lossy()
-            .into(),
+        mountpoint: host.volumes.data(&volume.name)?.to_string_lossy().into(),
         name: volume.name.clone(),
         options: None,
         scope: "local".into(),
@@ -171,15 +180,12 @@ pub fn has_label(labels: &Labels, wanted: &str) -> bool {
 /// A container that uses the volume.
 fn user_of(host: &Host, volume: &str) -> Option<String> {
     let data = host.volumes.data(volume).ok()?;
-    let uses = |mount: &MountPlan| match &mount.kind {
-        MountKind::Volume { source, .. } => *source == data,
-        _ => false,
-    };
+    let data = data.to_string_lossy();
     let containers = host.runtime.list().unwrap_or_default();
-    let user = containers
+    containers
         .into_iter()
-        .find(|container| container.plan.mounts.iter().any(uses));
-    user.map(|container| container.plan.id)
+        .find(|c| uses(c, &data))
+        .map(|container| container.plan.id)
 }
 
 fn random_name() -> Result<String, Failure> {
@@ -194,12 +200,4 @@ fn publish(call: &Call, action: &str, name: &str) {
     call.context
         .events
         .publish_local(clock::now(), "volume", action, actor);
-}
-
-fn refused(error: VolumeError) -> Failure {
-    match &error {
-        VolumeError::Name(_) => Failure::bad(error),
-        VolumeError::NotFound(name) => Failure::not_found(format!("get {name}: no such volume")),
-        VolumeError::Io { .. } | VolumeError::Damaged(_) => Failure::internal(error),
-    }
 }
