@@ -17,7 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use smol_hyper::rt::FuturesIo;
 
-use crate::cli::host::{Host, Socket};
+use crate::cli::host::{ConnectError, Host, Socket};
 
 /// The newest version of the API that this client speaks.
 const VERSION_MAX: (u32, u32) = (1, 47);
@@ -44,8 +44,8 @@ pub enum Error {
     Connect {
         /// The socket tried.
         host: Host,
-        /// What the system said.
-        source: io::Error,
+        /// What is in the way.
+        source: ConnectError,
     },
     /// The daemon refused.
     #[error("Error response from daemon: {message}")]
@@ -312,16 +312,20 @@ impl Client {
     /// A bare connection to the daemon.
     pub async fn connect(&self) -> Result<Box<dyn Socket>, Error> {
         let host = self.host.clone();
-        self.host
-            .connect()
-            .await
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    Error::NoDaemon { host }
-                }
-                _ => Error::Connect { host, source },
-            })
+        let connected = self.host.connect().await;
+        connected.map_err(|source| match &source {
+            ConnectError::Io(io) if is_absent(io) => Error::NoDaemon { host },
+            _ => Error::Connect { host, source },
+        })
     }
+}
+
+/// Whether nobody listens there.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
 }
 
 /// A path with a query, its values escaped.

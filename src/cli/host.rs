@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,6 +14,10 @@ use async_io::Async;
 use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use futures_lite::{AsyncRead, AsyncWrite};
+
+use crate::cli::failure::reason;
+use crate::host::rng::{EntropyError, Rng};
+use crate::network::resolve::{ResolveError, Resolver};
 
 /// Where the daemon listens when nothing else is said.
 pub const DEFAULT: &str = "unix:///run/skep/skep.sock";
@@ -26,7 +30,12 @@ pub enum Host {
     /// A Unix socket.
     Unix(PathBuf),
     /// TCP without TLS, on this machine only.
-    Tcp(SocketAddr),
+    Tcp {
+        /// An address or a name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
     /// The daemon of another machine, reached by running the CLI there.
     Ssh {
         /// The machine, with a user if one was named.
@@ -45,11 +54,23 @@ pub enum Error {
          ssh://[user@]machine"
     )]
     Form(String),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The system refused.
+    #[error("{}", reason(.0))]
+    Io(#[from] io::Error),
+    /// Its name has no address.
+    #[error(transparent)]
+    Name(#[from] ResolveError),
+    /// Asking for its name needs randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
     /// It is TCP to elsewhere, which needs TLS.
-    #[error(
-        "invalid host {0:?}: TCP without TLS is for 127.0.0.1 and ::1 only; use ssh:// instead"
-    )]
-    NotLoopback(String),
+    #[error("{0} is another machine, and TCP without TLS is for this one only; use ssh:// instead")]
+    NotLoopback(IpAddr),
 }
 
 /// Something that bytes go in and out of.
@@ -59,16 +80,35 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + fmt::Debug> Socket for T {}
 
 impl Host {
     /// Opens a connection.
-    pub async fn connect(&self) -> io::Result<Box<dyn Socket>> {
+    pub async fn connect(&self) -> Result<Box<dyn Socket>, ConnectError> {
         Ok(match self {
             Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Self::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
+            Self::Tcp { host, port } => {
+                let stream = TcpStream::connect(loopback(host, *port).await?).await?;
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
             Self::Ssh { machine, port } => Box::new(Ssh::start(machine, *port)?),
         })
+    }
+}
+
+/// The address of a host that is this machine.
+async fn loopback(host: &str, port: u16) -> Result<SocketAddr, ConnectError> {
+    let ip = match host.parse() {
+        Ok(ip) => ip,
+        Err(_) => {
+            let mut rng = Rng::from_entropy()?;
+            let found = Resolver::load().await.addresses(host, &mut rng).await?;
+            found
+                .first()
+                .copied()
+                .unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+        }
+    };
+    match ip.is_loopback() {
+        true => Ok(SocketAddr::new(ip, port)),
+        false => Err(ConnectError::NotLoopback(ip)),
     }
 }
 
@@ -81,15 +121,11 @@ impl FromStr for Host {
         match scheme {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
             "tcp" => {
-                let named = rest
-                    .strip_prefix("localhost")
-                    .filter(|r| r.is_empty() || r.starts_with(':'));
-                let rest = named.map_or_else(|| rest.to_owned(), |port| format!("127.0.0.1{port}"));
-                let address = parse_address(rest.trim_end_matches('/')).ok_or_else(form)?;
-                match address.ip().is_loopback() {
-                    true => Ok(Self::Tcp(address)),
-                    false => Err(Error::NotLoopback(text.to_owned())),
-                }
+                let (host, port) = split_port(rest.trim_end_matches('/')).ok_or_else(form)?;
+                Ok(Self::Tcp {
+                    host,
+                    port: port.unwrap_or(TCP_PORT),
+                })
             }
             "ssh" => {
                 let rest = rest.trim_end_matches('/');
@@ -115,7 +151,8 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Ssh {
                 machine,
                 port: Some(port),
@@ -128,14 +165,19 @@ impl fmt::Display for Host {
     }
 }
 
-fn parse_address(text: &str) -> Option<SocketAddr> {
-    match text {
-        "" => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), TCP_PORT)),
-        _ => match text.parse::<IpAddr>() {
-            Ok(ip) => Some(SocketAddr::new(ip, TCP_PORT)),
-            Err(_) => text.parse().ok(),
-        },
-    }
+/// A host and its port; the brackets of an IPv6 address are taken off.
+fn split_port(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => Some(port.parse().ok()?),
+        None if port.is_empty() => None,
+        None => return None,
+    };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    (!host.contains('/')).then(|| (host.to_owned(), port))
 }
 
 /// An `ssh` whose standard input and output are the other machine's socket.
@@ -224,8 +266,8 @@ mod tests {
     fn addresses_are_read_in_every_form() {
         check("unix:///run/x.sock", "unix:///run/x.sock");
         check("tcp://127.0.0.1:9", "tcp://127.0.0.1:9");
-        check("tcp://localhost:9", "tcp://127.0.0.1:9");
-        check("tcp://localhost", "tcp://127.0.0.1:2375");
+        check("tcp://localhost:9", "tcp://localhost:9");
+        check("tcp://", "tcp://127.0.0.1:2375");
         check("tcp://[::1]:9/", "tcp://[::1]:9");
         check("ssh://pi@board", "ssh://pi@board");
         check("ssh://board:2222", "ssh://board:2222");
@@ -240,16 +282,19 @@ mod tests {
             "unix://",
             "unix://x",
             "fd://1",
-            "tcp://h:1",
+            "tcp://h:x",
+            "tcp://[::1",
             "ssh://",
             "ssh://-oX=y",
         ]
         .iter()
         .for_each(|text| refuses(text));
-        let elsewhere = "tcp://10.0.0.1:2375";
-        assert_eq!(
-            elsewhere.parse::<Host>(),
-            Err(Error::NotLoopback(elsewhere.to_owned()))
-        );
+    }
+
+    #[test]
+    fn tcp_is_for_this_machine_only() {
+        let at = |host: &str| futures_lite::future::block_on(loopback(host, 1));
+        assert!(at("127.0.0.1").is_ok() && at("::1").is_ok());
+        assert!(matches!(at("10.0.0.1"), Err(ConnectError::NotLoopback(_))));
     }
 }

@@ -67,6 +67,9 @@ const GLOBAL: &[Flag] = &[
     .short('v'),
 ];
 
+const NO_RUN: &str =
+    "skep runs no containers outside of services: use 'service create' (and 'swarm init' first)";
+
 /// Runs the command line, the program's own name first, and gives its exit code.
 pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let called = args.next().unwrap_or_default();
@@ -182,6 +185,9 @@ fn parse(
 }
 
 fn unknown(program: &str, words: &[&str]) -> Failure {
+    if let ["run" | "create"] | ["container", "run" | "create"] = words {
+        return Failure::Conflict(NO_RUN);
+    }
     let group = words[..words.len() - 1].join(" ");
     let command = format!("{program} {group}").trim_end().to_owned();
     let mistake = Mistake::UnknownCommand(format!("{program} {}", words.join(" ")));

@@ -21,6 +21,12 @@ fn unknown_words_are_named_with_where_to_look() {
 }
 
 #[test]
+fn run_is_refused_with_what_to_use() {
+    check("run -it alpine sh", NO_RUN);
+    check("container run x", NO_RUN);
+}
+
+#[test]
 fn mistakes_show_the_usage_of_the_command() {
     check(
         "service ls --nope",
