@@ -111,6 +111,11 @@ impl Attempt {
         self.dir.join("etc")
     }
 
+    /// Where this program appears for a container that wants it as pid 1.
+    pub fn init(&self) -> PathBuf {
+        self.dir.join("init")
+    }
+
     pub fn layers(&self) -> PathBuf {
         self.dir.join("layers")
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -113,7 +114,7 @@ impl Runtime {
     pub fn open(settings: Settings) -> Result<Self, RuntimeError> {
         let hierarchy = Hierarchy::detect()?;
         let dir = settings.run_dir.join("containers");
-        fs::create_dir_all(&dir).map_err(failed("make the run directory"))?;
+        make_private(&dir).map_err(failed("make the run directory"))?;
         hierarchy
             .group(settings.cgroup_parent.join("shims"))
             .create()?;
@@ -436,6 +437,15 @@ async fn read_report(pipe: OwnedFd) -> io::Result<Option<Report>> {
     let limit = u64::try_from(REPORT_BYTES_MAX).unwrap_or(u64::MAX);
     pipe.take(limit).read_to_end(&mut bytes).await?;
     Ok(postcard::from_bytes(&bytes).ok())
+}
+
+/// Only root may look: what a container is given can be secret.
+fn make_private(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
 }
 
 fn remove_dirs(dirs: Vec<PathBuf>) -> Vec<RuntimeError> {

@@ -50,7 +50,7 @@ fn serve(child: Pid, all: &libc::sigset_t) -> ExitCode {
         if number != libc::SIGCHLD {
             if let Some(signal) = Signal::from_named_raw(number) {
                 // It may just have ended, which the next signal says.
-                let _ = rustix::process::kill_process_group(child, signal);
+                let _ = rustix::process::kill_process(child, signal);
             }
             continue;
         }

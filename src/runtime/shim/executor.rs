@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use rustix::termios::Winsize;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::runtime::plan::{ProcessPlan, Security};
@@ -26,6 +27,8 @@ pub struct Program {
     filter: Option<Filter>,
     /// Set when capabilities were kept for the filter's sake.
     keep_only: Option<CapabilitySet>,
+    /// Rows and columns of the terminal: the program finds it sized.
+    size: Option<(u16, u16)>,
     /// Takes the reason of a failure; open in this process and its children, closed by success.
     failure: RawFd,
 }
@@ -56,8 +59,14 @@ impl Program {
             env: process.env.clone(),
             filter,
             keep_only: keep.then(|| capability_set(&security.capabilities)),
+            size: None,
             failure,
         }
+    }
+
+    /// Starts in a terminal of this many rows and columns.
+    pub fn in_terminal(self, size: Option<(u16, u16)>) -> Self {
+        Self { size, ..self }
     }
 
     fn start(&self) -> Result<(), StartError> {
@@ -66,6 +75,16 @@ impl Program {
         #[allow(unsafe_code)]
         unsafe {
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        }
+        if let Some((ws_row, ws_col)) = self.size {
+            let size = Winsize {
+                ws_row,
+                ws_col,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            };
+            // A program can live with a terminal of another size.
+            let _ = rustix::termios::tcsetwinsize(rustix::stdio::stdin(), size);
         }
         let program = self.find()?;
         let args = strings(&self.args)?;

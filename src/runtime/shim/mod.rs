@@ -143,8 +143,10 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
     group.create()?;
     group.limit(&plan.limits)?;
     let devices = device_program(group, &mut plan);
+    let init = plan.process.init.then(root::own_program).transpose()?;
     root::own_mounts()?;
     root::mount(attempt, &plan)?;
+    init.map_or(Ok(()), |init| root::place(&init, &attempt.init()))?;
     let user = prepare_root(attempt, &mut plan)?;
     write_config(attempt, &plan, &user, group)?;
 
@@ -257,29 +259,16 @@ fn write_config(
     user: &User,
     group: &Cgroup,
 ) -> Result<(), ShimError> {
-    let init = if plan.process.init {
-        Some(own_program(attempt)?)
-    } else {
-        None
-    };
     let (root, etc, cgroup) = (attempt.root(), attempt.etc(), group.absolute());
+    let init = attempt.init();
     let places = Places {
         root: &root,
         etc: &etc,
-        init: init.as_deref(),
+        init: plan.process.init.then_some(init.as_path()),
         cgroup: &cgroup,
     };
     let config = spec::config(plan, user, places).to_string();
     fs::write(attempt.dir.join("config.json"), config).map_err(failed("write config.json"))
-}
-
-/// This very binary under a name of its own: the daemon's file may have been replaced meanwhile.
-fn own_program(attempt: &Attempt) -> Result<PathBuf, ShimError> {
-    let path = attempt.dir.join("init");
-    fs::write(&path, "").map_err(failed("make the init program"))?;
-    rustix::mount::mount_bind("/proc/self/exe", &path)
-        .map_err(|error| failed("mount the init program")(error.into()))?;
-    Ok(path)
 }
 
 /// Builds the container: its first process waits to be told to start.

@@ -8,7 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
 use rustix::thread::UnshareFlags;
 
 use crate::runtime::attempt::Attempt;
@@ -74,6 +76,22 @@ pub fn mount(attempt: &Attempt, plan: &Plan) -> Result<(), RootError> {
     let mounted = mount_overlay(&attempt.root(), &options);
     std::env::set_current_dir(&back).map_err(failed("enter", &back))?;
     mounted.map_err(failed("mount the layers on", attempt.root()))
+}
+
+/// This very binary as a mount to be placed. It is taken before the shim has mounts of its own, and
+/// not by its path: the daemon's file may have been replaced meanwhile.
+pub fn own_program() -> Result<OwnedFd, RootError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let taken = rustix::mount::open_tree(rustix::fs::CWD, "/proc/self/exe", flags);
+    taken.map_err(|error| failed("take", "/proc/self/exe")(error.into()))
+}
+
+/// Places a taken mount on a new file.
+pub fn place(taken: &OwnedFd, path: &Path) -> Result<(), RootError> {
+    File::create(path).map_err(failed("make", path))?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    let placed = rustix::mount::move_mount(taken, "", rustix::fs::CWD, path, flags);
+    placed.map_err(|error| failed("mount", path)(error.into()))
 }
 
 /// Undoes `mount` for what still runs in the shim's namespace.

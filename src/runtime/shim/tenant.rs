@@ -13,7 +13,6 @@ use libcontainer::syscall::syscall::SyscallType;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, WaitOptions};
-use rustix::termios::Winsize;
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::attempt::{self, Attempt, Bundle, RecordError};
@@ -179,6 +178,7 @@ fn join(
 
     let (failure, failing) = pipe()?;
     let program = Program::new(&process, security, failing.as_raw_fd());
+    let program = program.in_terminal(request.size.filter(|_| request.tty));
     let builder = ContainerBuilder::new(STATE_NAME.to_owned(), SyscallType::default())
         .with_root_path(attempt.state())
         .map_err(ExecError::Join)?
@@ -197,7 +197,7 @@ fn join(
         None => ExecError::Join(error),
     })?;
     let pid = Pid::from_raw(pid.as_raw()).ok_or(ExecError::NotRunning)?;
-    Ok((pid, ends(open, request)?))
+    Ok((pid, ends(open)?))
 }
 
 /// Where the process's ends are, before it is started.
@@ -232,23 +232,14 @@ fn connect(
     Ok((builder.with_stdin(input_end), Open::Pipes(ends)))
 }
 
-fn ends(open: Open, request: &ExecRequest) -> Result<Vec<OwnedFd>, ExecError> {
-    let console = match open {
-        Open::Pipes(ends) => return Ok(ends),
-        Open::Terminal(console) => console,
-    };
-    let master = console.receive().map_err(failed("receive the terminal"))?;
-    if let Some((rows, columns)) = request.size {
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let set = rustix::termios::tcsetwinsize(&master, size);
-        set.map_err(|error| failed("size the terminal")(error.into()))?;
+fn ends(open: Open) -> Result<Vec<OwnedFd>, ExecError> {
+    match open {
+        Open::Pipes(ends) => Ok(ends),
+        Open::Terminal(console) => {
+            let master = console.receive().map_err(failed("receive the terminal"))?;
+            Ok(vec![master])
+        }
     }
-    Ok(vec![master])
 }
 
 /// The program's own words about why it did not start.

@@ -12,6 +12,10 @@ use skep::runtime::log::reader::Wanted;
 use skep::runtime::plan::{Plan, ProcessPlan};
 
 mod life;
+mod inside;
+mod mounts;
+mod programs;
+mod tenants;
 
 const BUSYBOX: &str = "/bin/busybox";
 
