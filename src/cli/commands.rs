@@ -7,8 +7,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
 use crate::cli::{
-    container, disk, events, exec, image, info, inspect, logs, node, quickstart, service, stats,
-    swarm, system, version,
+    container, daemon, disk, events, exec, image, info, inspect, logs, node, quickstart, service,
+    stats, swarm, system, version,
 };
 
 /// A command that runs.
@@ -43,6 +43,7 @@ pub const TOP: &[&str] = &[
 pub const COMMANDS: &[&Command] = &[
     &container::INSPECT,
     &container::LS,
+    &daemon::DAEMON,
     &disk::DF,
     &events::EVENTS,
     &exec::EXEC,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::flags::Mistake;
 use crate::cli::{client, flags, format, host};
+use crate::daemon::DaemonError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum Failure {
     /// The daemon refused or was not there.
     #[error(transparent)]
     Client(#[from] client::Error),
+    /// The daemon did not start, or had to stop.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
     /// `--format` cannot be used.
     #[error(transparent)]
     Template(#[from] format::Error),

@@ -38,6 +38,7 @@ pub mod info;
 pub mod disk;
 pub mod quickstart;
 pub mod system;
+pub mod daemon;
 
 use std::env;
 use std::ffi::OsString;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -41,7 +41,6 @@ pub struct HostContainers {
     pub images: Arc<ImageStore>,
     pub volumes: Volumes,
     pub node: NodeId,
-    pub hostname: String,
     /// Writable layers, on the disk of the state directory.
     pub layers_dir: PathBuf,
     pub records_dir: PathBuf,
@@ -82,11 +81,10 @@ impl Containers for HostContainers {
     type Error = ContainersError;
 
     async fn adopt(&self) -> Result<Vec<Found>, ContainersError> {
-        fs::create_dir_all(&self.records_dir)
-            .map_err(self.record_failed("make room for", "any"))?;
+        fs::create_dir_all(&self.records_dir).map_err(record_failed("make room for", "any"))?;
         let mut found = Vec::new();
         for adopted in self.runtime.adopt().await? {
-            let record = self.read_record(&adopted.id);
+            let record = read_record(&self.records_dir, &adopted.id);
             match record.ok().zip(condition(&adopted)) {
                 Some((record, condition)) => found.push(Found { record, condition }),
                 // Nobody knows what it was for, or it was never started: the manager will say anew
@@ -102,7 +100,7 @@ impl Containers for HostContainers {
         let id = record.attempt.container.to_string();
         let plan = self.plan(&id, &record.assignment).await?;
         let bytes = record.encode()?;
-        fs::write(self.record_path(&id), bytes).map_err(self.record_failed("write", &id))?;
+        fs::write(self.record_path(&id), bytes).map_err(record_failed("write", &id))?;
         Ok(self.runtime.prepare(plan).await?)
     }
 
@@ -226,22 +224,10 @@ impl HostContainers {
         self.runtime.remove(id).await?;
         match fs::remove_file(self.record_path(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(self.record_failed("remove", id)(error))
+                Err(record_failed("remove", id)(error))
             }
             _ => Ok(()),
         }
-    }
-
-    fn read_record(&self, id: &str) -> Result<Record, ContainersError> {
-        let path = self.record_path(id);
-        let about = fs::metadata(&path).map_err(self.record_failed("read", id))?;
-        if about.len() > RECORD_BYTES_MAX {
-            let source = io::Error::from(io::ErrorKind::FileTooLarge);
-            return Err(self.record_failed("read", id)(source));
-        }
-        Ok(Record::decode(
-            &fs::read(&path).map_err(self.record_failed("read", id))?,
-        )?)
     }
 
     /// Removes records whose containers are gone.
@@ -266,15 +252,25 @@ impl HostContainers {
     fn record_path(&self, id: &str) -> PathBuf {
         self.records_dir.join(id)
     }
+}
 
-    fn record_failed(
-        &self,
-        what: &'static str,
-        id: &str,
-    ) -> impl FnOnce(io::Error) -> ContainersError {
-        let id = id.to_owned();
-        move |source| ContainersError::RecordFile { what, id, source }
+/// The agent's record of a container.
+pub fn read_record(records_dir: &Path, id: &str) -> Result<Record, ContainersError> {
+    let path = records_dir.join(id);
+    let about = fs::metadata(&path).map_err(record_failed("read", id))?;
+    if about.len() > RECORD_BYTES_MAX {
+        return Err(record_failed("read", id)(
+            io::ErrorKind::FileTooLarge.into(),
+        ));
     }
+    Ok(Record::decode(
+        &fs::read(&path).map_err(record_failed("read", id))?,
+    )?)
+}
+
+fn record_failed(what: &'static str, id: &str) -> impl FnOnce(io::Error) -> ContainersError {
+    let id = id.to_owned();
+    move |source| ContainersError::RecordFile { what, id, source }
 }
 
 /// What has become of an adopted container; `None` if it was never started.

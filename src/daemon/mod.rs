@@ -1,5 +1,245 @@
 //! One host's process: opens what lies on disk, starts the parts and joins them.
+//!
+//! ```text
+//! STATE/id        tells this daemon from others
+//! STATE/images/   the image store          STATE/volumes/  named volumes
+//! STATE/member, STATE/manager/, STATE/layers/  this host's part in a swarm, see `swarm`
+//! RUN/containers/, RUN/records/  what runs, gone after a reboot
+//! ```
 
 pub mod describe;
+pub mod address;
 pub mod member;
 pub mod containers;
+pub mod swarm;
+pub mod listing;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_channel::Receiver;
+use async_executor::LocalExecutor;
+use async_signal::{Signal, Signals};
+use futures_lite::{StreamExt, future};
+
+use crate::api;
+use crate::api::context::Context;
+use crate::api::events::Events;
+use crate::api::listen::{Address, ListenError, Listener};
+use crate::daemon::listing::Listing;
+use crate::daemon::swarm::{Swarm, SwarmError};
+use crate::host::rng::{EntropyError, Rng};
+use crate::host::wait::blocking;
+use crate::image::digest::Digest;
+use crate::image::removal::InUse;
+use crate::image::store::{ImageStore, OpenError};
+use crate::model::id::NodeId;
+use crate::runtime::containers::{Runtime, RuntimeError, Settings};
+use crate::runtime::volume::{VolumeError, Volumes};
+use crate::store::file_disk::{DirectoryLock, LockError};
+
+/// The run directory whose control group has no suffix.
+pub const RUN_DIR: &str = "/run/skep";
+
+/// Where everything else is kept.
+pub const STATE_DIR: &str = "/var/lib/skep";
+
+/// What a daemon is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub state_dir: PathBuf,
+    pub run_dir: PathBuf,
+    /// Where the API is served.
+    pub api: Vec<Address>,
+    /// Where a swarm listens if whoever begins it does not say.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Why a daemon did not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error("skep daemon must run as root: containers need it")]
+    NotRoot,
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    #[error(transparent)]
+    Images(#[from] OpenError),
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("cannot watch for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Swarm(#[from] SwarmError),
+    #[error(transparent)]
+    Volumes(#[from] VolumeError),
+}
+
+/// Runs a daemon until it is told to stop (SIGTERM, SIGINT) or cannot go on.
+pub async fn run(
+    executor: Rc<LocalExecutor<'static>>,
+    options: Options,
+) -> Result<(), DaemonError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(DaemonError::NotRoot);
+    }
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(DaemonError::Signals)?;
+    let _locks = [
+        DirectoryLock::take(&options.state_dir)?,
+        lock_run_dir(&options.run_dir)?,
+    ];
+    let (failed, failures) = async_channel::bounded(1);
+    let events = Rc::new(Events::default());
+    let (host, api_host) = open(&options).await?;
+    let runtime = host.runtime.clone();
+    let swarm = Rc::new(Swarm::new(host, executor.clone(), events.clone(), failed));
+    swarm.resume().await?;
+    let cluster = Rc::new(swarm.clone());
+    let context = Rc::new(Context {
+        cluster,
+        host: api_host,
+        events,
+        executor: executor.clone(),
+    });
+    for address in &options.api {
+        let listener = Listener::bind(address).await?;
+        executor
+            .spawn(api::serve::serve(listener, context.clone()))
+            .detach();
+    }
+    tell_systemd(sd_notify::NotifyState::Ready);
+    tracing::info!("skep {} is ready", env!("CARGO_PKG_VERSION"));
+    let ended = future::or(failure(&failures), stopped(&mut signals)).await;
+    tell_systemd(sd_notify::NotifyState::Stopping);
+    swarm.pause().await;
+    // With containers left the groups stay, and the next daemon finds them.
+    runtime.close();
+    ended
+}
+
+/// Opens the images, volumes and containers of this host, once for the swarm and once for the API.
+async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), DaemonError> {
+    let runtime = Rc::new(Runtime::open(Settings::new(
+        options.run_dir.clone(),
+        cgroup_parent(&options.run_dir),
+    ))?);
+    let volumes = Volumes::open(options.state_dir.join("volumes"))?;
+    let images = open_images(options.state_dir.join("images"), in_use(&runtime)).await?;
+    let description = describe::describe();
+    let host = swarm::Host {
+        state_dir: options.state_dir.clone(),
+        run_dir: options.run_dir.clone(),
+        listen: options.listen,
+        description: description.clone(),
+        runtime: runtime.clone(),
+        images: images.clone(),
+        volumes: volumes.clone(),
+    };
+    let records_dir = options.run_dir.join("records");
+    let listing = Listing {
+        runtime,
+        records_dir,
+    };
+    let api_host = api::context::Host {
+        id: daemon_id(&options.state_dir)?,
+        description,
+        root_dir: options.state_dir.clone(),
+        volumes,
+        containers: Rc::new(listing),
+    };
+    Ok((host, api_host))
+}
+
+async fn open_images(dir: PathBuf, in_use: InUse) -> Result<Arc<ImageStore>, DaemonError> {
+    blocking(move || {
+        let images = ImageStore::open(&dir)?;
+        let made = std::env::current_exe().map(|exe| images.install_hello(&exe, &in_use));
+        if let Ok(Err(error)) = made {
+            // A full disk must not keep a host from running what it has.
+            tracing::warn!("there is no hello image: {error}");
+        }
+        Ok(Arc::new(images))
+    })
+    .await
+}
+
+/// The images of this host's containers, and which container uses each.
+fn in_use(runtime: &Runtime) -> InUse {
+    let ids = runtime.ids().unwrap_or_default();
+    let origins = ids
+        .iter()
+        .filter_map(|id| Some(runtime.bundle(id).ok()?.plan.origin));
+    let by_image = origins.filter_map(|origin| {
+        let digest: Digest = origin.image_id.parse().ok()?;
+        Some((digest, origin.name))
+    });
+    by_image.collect()
+}
+
+/// Tells daemons of one machine apart: each has its own control group.
+fn cgroup_parent(run_dir: &Path) -> PathBuf {
+    if run_dir == Path::new(RUN_DIR) {
+        return "skep".into();
+    }
+    let name = run_dir.as_os_str().as_encoded_bytes();
+    format!("skep-{:08x}", crc32fast::hash(name)).into()
+}
+
+fn lock_run_dir(run_dir: &Path) -> Result<DirectoryLock, DaemonError> {
+    use std::os::unix::fs::PermissionsExt;
+    let lock = DirectoryLock::take(run_dir)?;
+    // The socket in it is for a group as well.
+    fs::set_permissions(run_dir, fs::Permissions::from_mode(0o755))
+        .map_err(failed("open to all", run_dir))?;
+    Ok(lock)
+}
+
+/// A name that this daemon keeps for good.
+fn daemon_id(state_dir: &Path) -> Result<String, DaemonError> {
+    let path = state_dir.join("id");
+    let known = fs::read_to_string(&path).ok();
+    if let Some(id) = known.and_then(|text| text.trim().parse::<NodeId>().ok()) {
+        return Ok(id.to_string());
+    }
+    let id = NodeId(Rng::from_entropy()?.next_u128()).to_string();
+    fs::write(&path, &id).map_err(failed("write", &path))?;
+    Ok(id)
+}
+
+async fn failure(failures: &Receiver<SwarmError>) -> Result<(), DaemonError> {
+    match failures.recv().await {
+        Ok(error) => Err(error.into()),
+        Err(_) => Ok(()),
+    }
+}
+
+async fn stopped(signals: &mut Signals) -> Result<(), DaemonError> {
+    match signals.next().await {
+        Some(Err(error)) => Err(DaemonError::Signals(error)),
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("cannot tell systemd: {error}");
+    }
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DaemonError {
+    let path = path.to_owned();
+    move |source| DaemonError::Io { what, path, source }
+}

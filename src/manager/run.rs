@@ -168,6 +168,11 @@ impl ManagerHandle {
         events
     }
 
+    /// Whether the manager still runs.
+    pub fn is_running(&self) -> bool {
+        !self.inputs.is_closed()
+    }
+
     /// Asks the manager to store what it has and to end.
     pub async fn stop(&self) {
         // Without a manager there is nothing to stop.

@@ -265,6 +265,16 @@ impl Runtime {
         Ok(self.attempt(id)?.bundle()?)
     }
 
+    /// The processes of a container that was started.
+    pub fn running(&self, id: &str) -> Result<Option<Running>, RuntimeError> {
+        Ok(self.attempt(id)?.running()?)
+    }
+
+    /// How a container ended, if it has.
+    pub fn exit(&self, id: &str) -> Result<Option<Exit>, RuntimeError> {
+        Ok(self.attempt(id)?.exit()?)
+    }
+
     /// A container's output.
     pub fn logs(&self, id: &str, wanted: Wanted) -> Result<Reader, LogError> {
         Reader::open(&self.dir(id), wanted)
@@ -310,7 +320,7 @@ impl Runtime {
     }
 
     /// The containers whose directories are there.
-    pub(super) fn ids(&self) -> Result<Vec<String>, RuntimeError> {
+    pub fn ids(&self) -> Result<Vec<String>, RuntimeError> {
         let dir = self.settings.run_dir.join("containers");
         let entries = fs::read_dir(dir).map_err(failed("list the containers"))?;
         let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();

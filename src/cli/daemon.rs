@@ -1,0 +1,94 @@
+//! `daemon`: this host's daemon, in the foreground.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::api::listen::Address;
+use crate::cli::commands::Run;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
+use crate::daemon::{self, Options, RUN_DIR, STATE_DIR};
+
+const SOCKET: &str = "skep.sock";
+
+/// `daemon`.
+pub const DAEMON: Command = Command {
+    names: &["daemon"],
+    usage: "[OPTIONS]",
+    about: "Run the daemon of this host in the foreground",
+    args: Args::None,
+    flags: &[
+        Flag::new(
+            "host",
+            Kind::Many("list", check::<Address>),
+            "Socket to serve the API at: unix://PATH, or tcp://IP:PORT on loopback \
+             (default unix://RUN-DIR/skep.sock)",
+        )
+        .short('H'),
+        Flag::new(
+            "listen",
+            Kind::One("ip:port", check::<SocketAddr>),
+            "Address that a swarm listens at if whoever begins it does not say (default \
+             0.0.0.0:2377)",
+        ),
+        Flag::new(
+            "log-level",
+            Kind::One("string", check::<LevelFilter>),
+            "What is logged: error, warn, info, debug, off (default \"info\")",
+        )
+        .short('l'),
+        Flag::new(
+            "run-dir",
+            Kind::Text,
+            "Directory of what a reboot may forget: containers, logs, the socket (default \
+             /run/skep)",
+        ),
+        Flag::new(
+            "state-dir",
+            Kind::Text,
+            "Directory of what is kept: state, images, volumes (default /var/lib/skep)",
+        ),
+    ],
+    run: Run(|context, parsed| Box::pin(run(context, parsed))),
+};
+
+async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
+    let level = parsed
+        .text("log-level")
+        .and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(level.unwrap_or(LevelFilter::INFO))
+        .init();
+    let directory = |flag, default: &str| PathBuf::from(parsed.text(flag).unwrap_or(default));
+    let run_dir = directory("run-dir", RUN_DIR);
+    let mut api: Vec<Address> = parsed
+        .list("host")
+        .iter()
+        .filter_map(|address| address.parse().ok())
+        .collect();
+    if api.is_empty() {
+        api.push(Address::Unix(run_dir.join(SOCKET)));
+    }
+    let options = Options {
+        state_dir: directory("state-dir", STATE_DIR),
+        run_dir,
+        api,
+        listen: parsed
+            .text("listen")
+            .and_then(|address| address.parse().ok()),
+    };
+    Ok(daemon::run(context.executor, options).await?)
+}
+
+fn check<T: std::str::FromStr<Err: std::fmt::Display>>(value: &str) -> Result<(), String> {
+    value
+        .parse::<T>()
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
