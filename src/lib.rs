@@ -41,7 +41,6 @@
 pub mod model;
 pub mod wire;
 pub mod host;
-pub mod identity;
 pub mod raft;
 pub mod store;
 pub mod manager;
@@ -50,7 +49,6 @@ pub mod agent;
 pub mod runtime;
 pub mod image;
 pub mod network;
-pub mod config;
 pub mod api;
 /// Puts the parts together: one host's process.
 pub mod daemon;

@@ -17,11 +17,10 @@ const FUNCTION_LINES_MAX: usize = 70;
 const WIDTH_MAX: usize = 100;
 
 /// Reading order, as in lib.rs: a module names only those before it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 14] = [
     "model",
     "wire",
     "host",
-    "identity",
     "raft",
     "store",
     "manager",
@@ -30,7 +29,6 @@ const LAYERS: [&str; 16] = [
     "runtime",
     "image",
     "network",
-    "config",
     "api",
     "daemon",
     "cli",

@@ -23,8 +23,7 @@ use std::sync::Arc;
 
 use async_channel::Receiver;
 use async_executor::LocalExecutor;
-use async_signal::{Signal, Signals};
-use futures_lite::{StreamExt, future};
+use futures_lite::future;
 
 use crate::api;
 use crate::api::context::Context;
@@ -33,6 +32,7 @@ use crate::api::listen::{Address, ListenError, Listener};
 use crate::daemon::listing::Listing;
 use crate::daemon::swarm::{Swarm, SwarmError};
 use crate::host::rng::{EntropyError, Rng};
+use crate::host::signal::Endings;
 use crate::host::wait::blocking;
 use crate::image::digest::Digest;
 use crate::image::removal::InUse;
@@ -96,7 +96,7 @@ pub async fn run(
     if !rustix::process::geteuid().is_root() {
         return Err(DaemonError::NotRoot);
     }
-    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(DaemonError::Signals)?;
+    let mut endings = Endings::listen().map_err(DaemonError::Signals)?;
     let _locks = [
         DirectoryLock::take(&options.state_dir)?,
         lock_run_dir(&options.run_dir)?,
@@ -122,7 +122,10 @@ pub async fn run(
     }
     tell_systemd(sd_notify::NotifyState::Ready);
     tracing::info!("skep {} is ready", env!("CARGO_PKG_VERSION"));
-    let ended = future::or(failure(&failures), stopped(&mut signals)).await;
+    let ended = future::or(failure(&failures), async {
+        endings.next().await.map_err(DaemonError::Signals)
+    })
+    .await;
     tell_systemd(sd_notify::NotifyState::Stopping);
     swarm.pause().await;
     // With containers left the groups stay, and the next daemon finds them.
@@ -223,13 +226,6 @@ async fn failure(failures: &Receiver<SwarmError>) -> Result<(), DaemonError> {
     match failures.recv().await {
         Ok(error) => Err(error.into()),
         Err(_) => Ok(()),
-    }
-}
-
-async fn stopped(signals: &mut Signals) -> Result<(), DaemonError> {
-    match signals.next().await {
-        Some(Err(error)) => Err(DaemonError::Signals(error)),
-        Some(Ok(_)) | None => Ok(()),
     }
 }
 
