@@ -12,7 +12,6 @@ pub mod address;
 pub mod member;
 pub mod containers;
 pub mod swarm;
-pub mod listing;
 
 use std::fs;
 use std::io;
@@ -28,8 +27,8 @@ use futures_lite::future;
 use crate::api;
 use crate::api::context::Context;
 use crate::api::events::Events;
+use crate::api::execs::Execs;
 use crate::api::listen::{Address, ListenError, Listener};
-use crate::daemon::listing::Listing;
 use crate::daemon::swarm::{Swarm, SwarmError};
 use crate::host::rng::{EntropyError, Rng};
 use crate::host::signal::Endings;
@@ -112,6 +111,7 @@ pub async fn run(
         cluster,
         host: api_host,
         events,
+        execs: Execs::default(),
         executor: executor.clone(),
     });
     for address in &options.api {
@@ -151,17 +151,13 @@ async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), Da
         images: images.clone(),
         volumes: volumes.clone(),
     };
-    let records_dir = options.run_dir.join("records");
-    let listing = Listing {
-        runtime,
-        records_dir,
-    };
     let api_host = api::context::Host {
         id: daemon_id(&options.state_dir)?,
         description,
         root_dir: options.state_dir.clone(),
+        runtime,
+        images,
         volumes,
-        containers: Rc::new(listing),
     };
     Ok((host, api_host))
 }

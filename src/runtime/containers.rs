@@ -265,16 +265,6 @@ impl Runtime {
         Ok(self.attempt(id)?.bundle()?)
     }
 
-    /// The processes of a container that was started.
-    pub fn running(&self, id: &str) -> Result<Option<Running>, RuntimeError> {
-        Ok(self.attempt(id)?.running()?)
-    }
-
-    /// How a container ended, if it has.
-    pub fn exit(&self, id: &str) -> Result<Option<Exit>, RuntimeError> {
-        Ok(self.attempt(id)?.exit()?)
-    }
-
     /// A container's output.
     pub fn logs(&self, id: &str, wanted: Wanted) -> Result<Reader, LogError> {
         Reader::open(&self.dir(id), wanted)
