@@ -269,7 +269,7 @@ impl Swarm {
     ) -> Result<Parts, SwarmError> {
         let mut rng = Rng::from_entropy()?;
         let seed = rng.next_u64();
-        let core = manager::resume(opened, member.raft_id, seed, clock::now())?;
+        let core = manager::resume(opened, member.raft_id, seed)?;
         let (manager, inbox) = manager::channel();
         let (dialer, listener) = local::listen();
         let (farewells, said) = async_channel::bounded(1);
