@@ -21,8 +21,9 @@
 //! When a segment is full, the next record goes to the other one as its record 0, and carries with
 //! it whatever the checkpoint does not have yet. So the segment with the larger generation alone
 //! is the journal, and the other one is what it replaced, until the turn is on the disk. 1 MiB is
-//! 255 lone entries: a turn costs as much as 8 of them, and two segments take little of an SD card.
-//! A record 0 that needs more makes its segment larger.
+//! 255 lone entries, among which what a turn carries is spread, and two such segments take little
+//! of an SD card and are quickly read at a start. A record 0 that needs more makes its segment
+//! larger.
 //!
 //! On opening, records are read up to the first that is not whole. If a later one of the same
 //! generation is, the disk has lost something that was acknowledged, and the journal is refused;
@@ -41,8 +42,10 @@ use crate::store::journal::segment::{Found, HEADER_BYTES, Number, Scan, Segment,
 mod segment;
 
 const FILES: [&str; 2] = ["journal-0", "journal-1"];
-/// Entries that the checkpoint may lag behind.
+/// How far the checkpoint may lag behind: a checkpoint costs as much as a dozen lone entries, a
+/// turn what it carries.
 const LIVE_ENTRIES_MAX: usize = 512;
+const LIVE_BYTES_MAX: usize = 256 << 10;
 
 /// One write.
 #[derive(Debug, Deserialize, Serialize)]
@@ -121,7 +124,7 @@ impl Journal {
                 ..found.number
             };
         }
-        // After a kill, what was read may be in the host's memory only, and is about to be relied on.
+        // After a kill, what was read may be in the host's memory only, and others will rely on it.
         segment.sync()?;
         let journal = Self {
             active,
@@ -174,9 +177,8 @@ impl Journal {
 
     /// Whether a checkpoint should be made soon, so that the next turn has little to carry.
     pub fn is_checkpoint_due(&self) -> bool {
-        let length = self.segments[self.active].length;
-        let is_nearly_full = self.offset > HEADER_BYTES + (length - HEADER_BYTES) / 4 * 3;
-        self.live.len() >= LIVE_ENTRIES_MAX || is_nearly_full && !self.live.is_empty()
+        let bytes: usize = self.live.iter().map(|entry| entry.data.len()).sum();
+        self.live.len() >= LIVE_ENTRIES_MAX || bytes >= LIVE_BYTES_MAX
     }
 
     /// Goes on in the other segment.

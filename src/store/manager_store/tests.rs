@@ -88,9 +88,10 @@ fn a_lone_entry_costs_one_block_and_one_sync() {
 }
 
 #[test]
-fn a_checkpoint_is_due_before_a_segment_is_full() {
+fn a_checkpoint_is_due_seldom_and_before_a_turn_carries_much() {
     let disk = MemoryDisk::default();
     let (mut store, _) = open(&disk);
+    let mut checkpoints = 0;
     for index in 1..=2_000 {
         store
             .append(&[entry(index, 200)], state(index - 1))
@@ -98,8 +99,10 @@ fn a_checkpoint_is_due_before_a_segment_is_full() {
         if store.is_checkpoint_due() {
             store.checkpoint(&anchor(index), &[]).unwrap();
             assert!(!store.is_checkpoint_due());
+            checkpoints += 1;
         }
     }
+    assert_eq!(checkpoints, 3);
     for segment in ["journal-0", "journal-1"] {
         assert_eq!(disk.open(segment).unwrap().length().unwrap(), 1 << 20);
     }
