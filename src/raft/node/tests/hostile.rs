@@ -224,3 +224,48 @@ fn random_message(rng: &mut Rng) -> Message {
         ..eraftpb::Message::default()
     })
 }
+
+/// Raft panics if a member wins an election while entries that it took from another leader are on
+/// their way to its disk. Only a member that has become the last voter can win that fast.
+#[test]
+fn the_last_voter_waits_for_its_disk_before_it_leads() {
+    let mut node = Node::new(1, bootstrap(&[1, 2]), 7).unwrap();
+    let change = ConfChangeV2 {
+        changes: vec![ConfChangeSingle {
+            change_type: ConfChangeType::RemoveNode,
+            node_id: 2,
+        }],
+        ..ConfChangeV2::default()
+    };
+    let removal = eraftpb::Entry {
+        entry_type: EntryType::EntryConfChangeV2,
+        data: postcard::to_stdvec(&change).unwrap().into(),
+        ..entry(2)
+    };
+    let append = eraftpb::Message {
+        entries: vec![removal],
+        commit: 2,
+        ..message(MessageType::MsgAppend)
+    };
+    node.step(Message(append.clone())).unwrap();
+    run_follower(&mut node);
+    assert!(node.is_alone());
+    let more = eraftpb::Message {
+        entries: vec![entry(3)],
+        index: 2,
+        log_term: 2,
+        ..append
+    };
+    node.step(Message(more)).unwrap();
+    let persist = node.ready().unwrap().persist.unwrap();
+    let wait = |node: &mut Node| {
+        for _ in 0..2 * ELECTION_TICKS_MAX {
+            node.tick();
+            while node.ready().is_some() {}
+        }
+        node.leadership().role
+    };
+    assert_eq!(wait(&mut node), Role::Follower);
+    node.persisted(persist.number);
+    assert_eq!(wait(&mut node), Role::Leader);
+}
