@@ -1,4 +1,14 @@
-//! End to end, on this machine: real containers, as root. Each test says so and passes when it
-//! cannot run here.
+//! One host, end to end: a real daemon with directories of its own, real containers, and the real
+//! `docker` CLI.
+//!
+//! These tests need root. Each starts its own daemon and ends only what it started; what a machine
+//! lacks is installed from Debian, and a test that still cannot run says why and is skipped.
 
+mod adoption;
+mod docker_cli;
+mod faults;
+mod host;
+mod image;
+mod limits;
 mod runtime;
+mod tools;

@@ -1,0 +1,279 @@
+//! A host of its own: a daemon on fresh directories, and the CLIs that talk to it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use crate::{image, tools};
+
+const SKEP: &str = env!("CARGO_BIN_EXE_skep");
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a test looks away before it looks again.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A daemon under test.
+#[derive(Debug)]
+pub struct Host {
+    dir: PathBuf,
+    daemon: Option<Child>,
+}
+
+impl Host {
+    /// A running daemon on fresh directories.
+    pub fn start(test: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("skep-e2e-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory for the test");
+        let mut host = Self { dir, daemon: None };
+        host.start_daemon();
+        host
+    }
+
+    /// A running daemon that is a swarm of one and has the image `bb:1`; `None`, with the reason
+    /// said, where the machine cannot run it.
+    pub fn swarm(test: &str) -> Option<Self> {
+        if !tools::root() {
+            return None;
+        }
+        let Some(busybox) = tools::busybox() else {
+            tools::skipped("no static busybox, and it could not be installed");
+            return None;
+        };
+        let host = Self::start(test);
+        let archive = host.path("bb.tar");
+        image::busybox_archive(busybox, &archive);
+        host.skep(&["swarm", "init"]);
+        host.skep(&[
+            "image",
+            "load",
+            "-q",
+            "-i",
+            archive.to_str().unwrap_or_default(),
+        ]);
+        Some(host)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn socket(&self) -> String {
+        format!("unix://{}", self.path("skep.sock").display())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("the daemon was started").id()
+    }
+
+    /// The daemon's command line, for a test that starts one by itself.
+    pub fn daemon_command(&self) -> Command {
+        let mut command = Command::new(SKEP);
+        command
+            .arg("daemon")
+            .arg("--state-dir")
+            .arg(self.path("state"));
+        command
+            .arg("--run-dir")
+            .arg(self.path("run"))
+            .args(["-H", &self.socket()]);
+        command
+    }
+
+    /// Starts the daemon and waits until it answers.
+    pub fn start_daemon(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"));
+        let child = self
+            .daemon_command()
+            .stdin(Stdio::null())
+            .stderr(log.expect("a log for the daemon"))
+            .spawn()
+            .expect("the daemon starts");
+        self.daemon = Some(child);
+        self.until("the daemon answers", || {
+            self.try_skep(&["version"]).status.success()
+        });
+    }
+
+    /// `kill -9`, as a crash would.
+    pub fn kill_daemon(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().expect("the daemon is ours to kill");
+            daemon.wait().expect("the daemon is ours to reap");
+        }
+    }
+
+    /// An orderly stop, as systemd asks for one.
+    pub fn stop_daemon(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            signal(daemon.id(), rustix::process::Signal::TERM);
+            daemon.wait().expect("the daemon is ours to reap");
+        }
+    }
+
+    /// Runs `skep` against this host and gives its output, which must be a success.
+    #[track_caller]
+    pub fn skep(&self, args: &[&str]) -> String {
+        success("skep", args, &self.try_skep(args))
+    }
+
+    pub fn try_skep(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(SKEP);
+        command
+            .args(["-H", &self.socket()])
+            .args(args)
+            .stdin(Stdio::null());
+        command.output().expect("skep runs")
+    }
+
+    /// Runs the `docker` CLI against this host and gives its output, which must be a success.
+    #[track_caller]
+    pub fn docker(&self, cli: &Path, args: &[&str]) -> String {
+        success("docker", args, &self.try_docker(cli, args))
+    }
+
+    pub fn try_docker(&self, cli: &Path, args: &[&str]) -> Output {
+        self.docker_command(cli, args)
+            .output()
+            .expect("docker runs")
+    }
+
+    pub fn docker_command(&self, cli: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(cli);
+        command
+            .args(args)
+            .env("DOCKER_HOST", self.socket())
+            .stdin(Stdio::null());
+        command.env("DOCKER_CONFIG", self.path("docker-config"));
+        command
+    }
+
+    /// Waits until something holds.
+    #[track_caller]
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let (_keep, never): (_, Receiver<()>) = mpsc::channel();
+        let start = Instant::now();
+        while !holds() {
+            let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
+            assert!(
+                start.elapsed() < PATIENCE,
+                "waited in vain until {what}; the daemon said:\n{log}"
+            );
+            let _ = never.recv_timeout(GLANCE);
+        }
+    }
+
+    /// The states of a service's tasks, newest first, as `service ps` shows them.
+    pub fn task_states(&self, service: &str) -> Vec<String> {
+        let args = ["service", "ps", service, "--format", "{{.CurrentState}}"];
+        let states = self.try_skep(&args);
+        String::from_utf8_lossy(&states.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// How many tasks of a service run.
+    pub fn running(&self, service: &str) -> usize {
+        self.task_states(service)
+            .iter()
+            .filter(|state| state.starts_with("Running"))
+            .count()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if self.daemon.is_none() {
+            self.start_daemon();
+        }
+        let _ = self.try_skep(&["swarm", "leave", "--force"]);
+        self.stop_daemon();
+        if !std::thread::panicking() {
+            std::fs::remove_dir_all(&self.dir)
+                .expect("nothing is mounted in the directory any more");
+        }
+    }
+}
+
+/// A process of the test whose lines are read as they come.
+#[derive(Debug)]
+pub struct Lines {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Lines {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test reads a pipe beside its own work"
+    )]
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let output = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines }
+    }
+
+    /// The next line.
+    #[track_caller]
+    pub fn next(&self, what: &str) -> String {
+        self.lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("no line came: {what}"))
+    }
+
+    /// Skips lines until one contains `text`.
+    #[track_caller]
+    pub fn until(&self, text: &str) -> String {
+        loop {
+            let line = self.next(text);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process that the test started, or that runs in a container of its daemon.
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let _ = rustix::process::kill_process(pid.expect("a process id"), signal);
+}
+
+#[track_caller]
+fn success(program: &str, args: &[&str], output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{program} {}: {}\n{text}{error}",
+        args.join(" "),
+        output.status
+    );
+    text
+}
