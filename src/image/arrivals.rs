@@ -23,6 +23,8 @@ const BLOBS: &str = "blobs/sha256/";
 const PEEK_BYTES: usize = 512;
 const MAGIC_BYTES: usize = 4;
 const LINKS_MAX: usize = 8;
+/// No layer or manifest has a longer name.
+const NAME_BYTES_MAX: usize = 255;
 const PROGRESS_BYTES: u64 = 512 << 10;
 
 /// How far a load is: so much of a layer has been received.
@@ -68,13 +70,16 @@ impl Arrivals {
         let mut tar = Tarball::new(plain, (), limits.members_max, &limits);
         let mut arrivals = Self::default();
         while let Some(member) = tar.next_member()? {
+            if member.path.len().max(member.link.len()) > NAME_BYTES_MAX {
+                continue;
+            }
             let name = name(&member.path);
             match member.kind {
                 Kind::File => {
                     let contents = Contents { tar: &mut tar };
                     arrivals.file(session, &meter, &name, &member, contents, progress)?;
                 }
-                Kind::Symlink if arrivals.links.len() as u64 <= limits.members_max => {
+                Kind::Symlink => {
                     let target = beside(&name, &member.link);
                     arrivals.links.insert(name, target);
                 }

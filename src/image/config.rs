@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::image::digest::Digest;
+use crate::image::list::list;
 use crate::image::platform::Platform;
 
 /// The config file as Docker and OCI define it. Unknown fields are ignored here and kept in the
@@ -30,7 +31,7 @@ pub struct ImageConfig {
     /// How to run it.
     #[serde(deserialize_with = "nullable")]
     pub config: RunConfig,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub history: Vec<HistoryEntry>,
     pub rootfs: RootFs,
 }
@@ -114,7 +115,7 @@ pub struct HistoryEntry {
 pub struct RootFs {
     #[serde(rename = "type", deserialize_with = "nullable")]
     pub kind: String,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub diff_ids: Vec<String>,
 }
 

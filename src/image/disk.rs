@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+const FOR_ALL: u32 = 0o555;
+const PROGRAM_MODE: u32 = 0o755;
+
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {path}: {source}")]
@@ -31,12 +34,21 @@ fn step<T>(
     })
 }
 
-/// Creates a directory that only root may enter: layers hold setuid programs and devices.
+/// Creates a directory that only its owner may enter.
 pub fn create_dir(path: &Path) -> Result<(), DiskError> {
     use std::os::unix::fs::DirBuilderExt;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     step("create", path, |path| builder.create(path))
+}
+
+/// Lets nobody but the owner into a directory: layers hold setuid programs and devices.
+pub fn close_to_others(path: &Path) -> Result<(), DiskError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::Permissions::from_mode(0o700);
+    step("set the mode of", path, |path| {
+        fs::set_permissions(path, mode)
+    })
 }
 
 /// Lets every user into a directory: the root of a layer that says nothing else.
@@ -80,15 +92,19 @@ pub fn sync_file_system(path: &Path) -> Result<(), DiskError> {
     })
 }
 
-/// Gives a file a second name, or copies it where that cannot be.
+/// Gives a program a second name, or copies it where that cannot be or not all may run it.
 pub fn link_or_copy(from: &Path, to: &Path) -> Result<(), DiskError> {
     use rustix::fs::{AtFlags, CWD};
+    use std::os::unix::fs::PermissionsExt;
     step("create", to, |to| {
+        let for_all = fs::metadata(from)?.permissions().mode() & FOR_ALL == FOR_ALL;
         // /proc/self/exe is a link to follow.
-        match rustix::fs::linkat(CWD, from, CWD, to, AtFlags::SYMLINK_FOLLOW) {
-            Ok(()) => Ok(()),
-            Err(_) => fs::copy(from, to).map(drop),
+        let link = || rustix::fs::linkat(CWD, from, CWD, to, AtFlags::SYMLINK_FOLLOW);
+        if for_all && link().is_ok() {
+            return Ok(());
         }
+        fs::copy(from, to)?;
+        fs::set_permissions(to, fs::Permissions::from_mode(PROGRAM_MODE))
     })
 }
 

@@ -29,6 +29,8 @@ pub enum TarError {
     Read(#[from] io::Error),
     #[error("\"{0}\" is a sparse file with a map that makes no sense")]
     Sparse(String),
+    #[error("\"{0}\" is a sparse file in a PAX format, which is not supported")]
+    SparsePax(String),
     #[error("the archive goes on for more than {TRAILER_BYTES_MAX} bytes after its end")]
     Trailer,
     #[error("the archive ends in the middle")]
@@ -93,6 +95,8 @@ pub struct Headers {
     gid: Option<u32>,
     mtime: Option<(i64, u32)>,
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The lengths of the headers so far.
+    pub bytes: u64,
     /// PAX has its own sparse formats, which skep does not take.
     pub sparse: bool,
 }

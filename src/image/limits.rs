@@ -38,7 +38,7 @@ impl Default for Limits {
         Self {
             images_max: 128,
             layers_max: 127,
-            members_max: 100_000,
+            members_max: 20_000,
             json_bytes_max: 4 << 20,
             json_bytes_total_max: 32 << 20,
             entries_max: 1_000_000,

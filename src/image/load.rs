@@ -9,7 +9,7 @@ use crate::image::config::{ConfigError, ImageConfig};
 use crate::image::digest::{Digest, DigestError};
 use crate::image::disk::DiskError;
 use crate::image::header::TarError;
-use crate::image::manifest::DockerManifest;
+use crate::image::manifest::{DockerManifest, DockerManifests};
 use crate::image::oci;
 use crate::image::platform::Platform;
 use crate::image::reference::{Reference, ReferenceError};
@@ -106,7 +106,7 @@ impl ImageStore {
         let config = arrivals.file_named(&manifest.config);
         let config = config.ok_or_else(|| missing(&manifest.config))?.to_vec();
         let (_, diff_ids) = ImageConfig::decode(&config, self.limits().layers_max)?;
-        let layers = manifest.layers.as_deref().unwrap_or_default();
+        let layers = &manifest.layers;
         check_count(layers.len(), diff_ids.len())?;
         for (name, diff_id) in layers.iter().zip(&diff_ids) {
             let arrived = arrivals.layer_named(name).ok_or_else(|| missing(name))?;
@@ -160,12 +160,16 @@ pub fn decode<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Resul
 
 fn docker_manifests(arrivals: &Arrivals) -> Result<Vec<DockerManifest>, LoadError> {
     let bytes = arrivals.file_named("manifest.json");
-    bytes.map_or(Ok(Vec::new()), |bytes| decode("manifest.json", bytes))
+    let manifests = bytes.map(|bytes| decode::<DockerManifests>("manifest.json", bytes));
+    Ok(manifests.transpose()?.unwrap_or_default().0)
 }
 
 fn tags(manifest: &DockerManifest) -> Result<Vec<Reference>, LoadError> {
-    let tags = manifest.repo_tags.as_deref().unwrap_or_default();
-    tags.iter().map(|tag| parse_name(tag)).collect()
+    manifest
+        .repo_tags
+        .iter()
+        .map(|tag| parse_name(tag))
+        .collect()
 }
 
 /// One image per id, with all its names.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::list::list;
 use crate::image::platform::Platform;
 
 /// The media type of a plain layer.
@@ -26,9 +27,16 @@ pub const REF_ANNOTATION: &str = "org.opencontainers.image.ref.name";
 #[serde(default, rename_all = "PascalCase")]
 pub struct DockerManifest {
     pub config: String,
-    pub repo_tags: Option<Vec<String>>,
-    pub layers: Option<Vec<String>>,
+    #[serde(deserialize_with = "list")]
+    pub repo_tags: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub layers: Vec<String>,
 }
+
+/// The whole of a `manifest.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DockerManifests(#[serde(deserialize_with = "list")] pub Vec<DockerManifest>);
 
 /// An `index.json`, or a list of builds for several platforms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +44,7 @@ pub struct DockerManifest {
 pub struct Index {
     pub schema_version: u32,
     pub media_type: Option<String>,
+    #[serde(deserialize_with = "list")]
     pub manifests: Vec<Descriptor>,
 }
 
@@ -46,6 +55,7 @@ pub struct Manifest {
     pub schema_version: u32,
     pub media_type: Option<String>,
     pub config: Descriptor,
+    #[serde(deserialize_with = "list")]
     pub layers: Vec<Descriptor>,
 }
 
@@ -96,11 +106,11 @@ mod tests {
 
     #[test]
     fn manifests_of_builders_are_understood_whatever_else_they_hold() {
-        let docker: Vec<DockerManifest> = serde_json::from_str(
+        let docker: DockerManifests = serde_json::from_str(
             r#"[{"Config":"a.json","RepoTags":null,"Layers":["l/layer.tar"],"LayerSources":{}}]"#,
         )
         .unwrap();
-        assert_eq!(docker[0].config, "a.json");
+        assert_eq!(docker.0[0].config, "a.json");
         let index: Index = serde_json::from_str(
             r#"{"schemaVersion":2,"manifests":[{"mediaType":"x","digest":"d","size":3,
                "platform":{"architecture":"arm","os":"linux","variant":"v7","os.version":"1"},

@@ -28,6 +28,7 @@ pub mod digest;
 pub mod reference;
 pub mod platform;
 pub mod limits;
+pub mod list;
 pub mod config;
 pub mod manifest;
 pub mod meter;

@@ -83,7 +83,9 @@ impl ImageStore {
     fn choose(&self, names: &[String]) -> Result<Vec<Chosen>, SaveError> {
         let mut chosen: BTreeMap<Digest, Chosen> = BTreeMap::new();
         let mut order = Vec::new();
+        let names = names.iter().flat_map(|name| self.tags_meant(name));
         for name in names {
+            let name = &name;
             let image = self.resolve(name)?;
             let (id, config) = (image.id, self.config_bytes(image.id)?);
             let reference = Reference::parse(name).ok().map(Reference::or_latest);
@@ -99,6 +101,21 @@ impl ImageStore {
             entry.names.extend(reference);
         }
         Ok(order.iter().filter_map(|id| chosen.remove(id)).collect())
+    }
+
+    /// A repository without a tag means all its tags, as with Docker.
+    fn tags_meant(&self, name: &str) -> Vec<String> {
+        let repository = Reference::parse(name).ok();
+        let repository = repository.filter(|r| r.tag.is_none() && r.digest.is_none());
+        let tagged = repository.map(|r| format!("{}:", r.repository()));
+        let state = self.state();
+        let all = state.index.references.keys();
+        let meant = all.filter(|key| tagged.as_ref().is_some_and(|t| key.starts_with(t)));
+        let meant: Vec<String> = meant.cloned().collect();
+        if meant.is_empty() {
+            return vec![name.to_owned()];
+        }
+        meant
     }
 
     fn manifest(&self, chosen: &Chosen) -> Manifest {
@@ -170,12 +187,10 @@ fn docker_manifest(chosen: &Chosen) -> DockerManifest {
     let names = chosen.names.iter().map(Reference::familiar).collect();
     DockerManifest {
         config: format!("{BLOBS}/{}", chosen.image.id.hex()),
-        repo_tags: Some(names),
-        layers: Some(
-            layers
-                .map(|l| format!("{BLOBS}/{}", l.diff_id.hex()))
-                .collect(),
-        ),
+        repo_tags: names,
+        layers: layers
+            .map(|l| format!("{BLOBS}/{}", l.diff_id.hex()))
+            .collect(),
     }
 }
 

@@ -133,6 +133,7 @@ impl ImageStore {
     /// Opens with other limits, or as if on another host.
     pub fn open_with(dir: &Path, limits: Limits, platform: Platform) -> Result<Self, OpenError> {
         disk::create_dir(dir)?;
+        disk::close_to_others(dir)?;
         for folder in FOLDERS {
             disk::create_dir(&dir.join(folder))?;
         }
@@ -160,14 +161,17 @@ impl ImageStore {
         self.image(&state.index, id)
     }
 
-    /// All images, the newest first.
-    pub fn list(&self) -> Result<Vec<Image>, ResolveError> {
+    /// All images that are whole, the newest first.
+    pub fn list(&self) -> Vec<Image> {
         let state = self.state();
         let ids = state.index.images.keys();
-        let images: Result<Vec<Image>, _> = ids.map(|id| self.image(&state.index, *id)).collect();
-        let mut images = images?;
+        let images = ids.filter_map(|id| {
+            let image = self.image(&state.index, *id);
+            image.inspect_err(|error| tracing::warn!("{error}")).ok()
+        });
+        let mut images: Vec<Image> = images.collect();
         images.sort_by_key(|i| std::cmp::Reverse(i.config.created_s()));
-        Ok(images)
+        images
     }
 
     /// Gives an image a further name; another image loses it.

@@ -72,7 +72,7 @@ impl<R: Read, F: Framing> Tarball<R, F> {
                 self.padding = padding(member.size);
                 return Ok(Some(member));
             }
-            let text = self.long_header(&block)?;
+            let text = self.long_header(&block, &mut headers)?;
             match kind {
                 b'L' => headers.path = Some(until_nul(&text).to_vec()),
                 b'K' => headers.link = Some(until_nul(&text).to_vec()),
@@ -159,10 +159,12 @@ impl<R: Read, F: Framing> Tarball<R, F> {
         Ok(Some(block))
     }
 
-    fn long_header(&mut self, block: &Block) -> Result<Vec<u8>, TarError> {
+    /// All extended headers of a member together must stay within the limit.
+    fn long_header(&mut self, block: &Block, headers: &mut Headers) -> Result<Vec<u8>, TarError> {
         let size = number(&block[124..136])?;
         let max = self.limits.header_bytes_max;
-        let length = usize::try_from(size).ok().filter(|_| size <= max);
+        headers.bytes = headers.bytes.saturating_add(size);
+        let length = usize::try_from(size).ok().filter(|_| headers.bytes <= max);
         let Some(length) = length else {
             return Err(TarError::HeaderTooLong(shown(&block[..100]), max));
         };
@@ -187,7 +189,7 @@ impl<R: Read, F: Framing> Tarball<R, F> {
         if block[156] == b'S' {
             member.sparse = Some(self.sparse_map(block, &member)?);
         } else if sparse_by_pax {
-            return Err(TarError::Sparse(shown(&member.path)));
+            return Err(TarError::SparsePax(shown(&member.path)));
         }
         Ok(member)
     }

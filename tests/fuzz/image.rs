@@ -1,6 +1,6 @@
 //! What must hold for any bytes that are said to be an image, or a part of one.
 //!
-//! Each function is a fuzz target, and is called for each file of its corpus by tests/fuzz_corpus.rs.
+//! Each function is a fuzz target; tests/fuzz_corpus.rs calls it for each file of its corpus.
 
 use std::fs;
 use std::path::{Path, PathBuf};

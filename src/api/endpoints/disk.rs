@@ -19,7 +19,6 @@ pub async fn usage(call: Call) -> Result<Answer, Failure> {
     let host = &call.context.host;
     let images = host.images.clone();
     let (usage, all) = blocking(move || (images.usage(), images.list())).await;
-    let all = all?;
     let containers = containers::all(&call.context)?;
     let shared: BTreeMap<_, _> = usage
         .images

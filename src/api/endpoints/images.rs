@@ -32,7 +32,7 @@ pub async fn list(call: Call) -> Result<Answer, Failure> {
         &["before", "dangling", "label", "reference", "since"],
     )?;
     let images = call.context.host.images.clone();
-    let found = blocking(move || images.list()).await?;
+    let found = blocking(move || images.list()).await;
     let bounds = Bounds::read(&found, &filters)?;
     let used = in_use(&call.context.host);
     let found = found

@@ -24,7 +24,7 @@ fn loaded(oci: &Oci) -> Vec<String> {
         assert_eq!(listing(scratch.path()), EMPTY, "left by: {error}");
         return vec![error.to_string()];
     }
-    let images = store.list().unwrap().into_iter();
+    let images = store.list().into_iter();
     let mut lines: Vec<_> = images
         .map(|i| {
             let tags: Vec<_> = i.tags.iter().map(|t| t.familiar()).collect();
@@ -323,11 +323,11 @@ fn the_built_in_image_is_made_once_per_program() {
     std::fs::write(&exe, vec![4; 800]).unwrap();
     let used = InUse::from([(first, "web.1".to_owned())]);
     let second = store.install_hello(&exe, &used).unwrap();
-    assert_eq!(store.list().unwrap().len(), 2, "the first one is in use");
+    assert_eq!(store.list().len(), 2, "the first one is in use");
     assert_eq!(store.resolve(HELLO).unwrap().id, second);
     std::fs::write(&exe, vec![5; 900]).unwrap();
     store.install_hello(&exe, &unused).unwrap();
-    assert_eq!(store.list().unwrap().len(), 2, "the second one went");
+    assert_eq!(store.list().len(), 2, "the second one went");
     let other = Scratch::new();
     assert_eq!(
         load(&open(&other), &saved).unwrap()[0].id,

@@ -9,7 +9,7 @@ use crate::image::store::ImageStore;
 
 /// What a store holds, after a look that everything it names is there.
 fn images(store: &ImageStore) -> BTreeSet<String> {
-    let images = store.list().unwrap().into_iter();
+    let images = store.list().into_iter();
     let names = images.flat_map(|image| {
         for layer in &image.layers {
             let files = listing(&layer.dir);
@@ -22,7 +22,7 @@ fn images(store: &ImageStore) -> BTreeSet<String> {
 
 /// Nothing lies about that no image has.
 fn tidy(dir: &Path, store: &ImageStore) {
-    let images = store.list().unwrap();
+    let images = store.list();
     let layers: BTreeSet<_> = images
         .iter()
         .flat_map(|i| &i.layers)

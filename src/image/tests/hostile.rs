@@ -107,6 +107,10 @@ fn a_damaged_layer_is_refused_and_nothing_is_left() {
     let mut checksum = good.clone();
     checksum[2560] = b'c';
     let long = LayerTar::new().entry(tar::EntryType::XHeader, "x", &vec![b' '; 2 << 20], |_| {});
+    let long_note = vec![b'x'; 400 << 10];
+    let chain = (0..3).fold(LayerTar::new(), |tar, _| {
+        tar.pax(&[("comment", &long_note)])
+    });
     let number = LayerTar::new().entry(tar::EntryType::Regular, "a", b"", |header| {
         header.as_old_mut().mode = *b"rwxrwxrw";
     });
@@ -134,6 +138,10 @@ fn a_damaged_layer_is_refused_and_nothing_is_left() {
             "\"x\" has more in its headers than 1048576 bytes",
         ),
         (
+            chain.bytes(),
+            "\"PaxHeaders/x\" has more in its headers than 1048576 bytes",
+        ),
+        (
             number.bytes(),
             "header has a number that cannot be read: \"rwxrwxrw\"",
         ),
@@ -150,7 +158,7 @@ fn a_damaged_layer_is_refused_and_nothing_is_left() {
                 .pax(&[("GNU.sparse.major", b"1")])
                 .file("x", b"")
                 .bytes(),
-            "\"x\" is a sparse file with a map that makes no sense",
+            "\"x\" is a sparse file in a PAX format, which is not supported",
         ),
         (
             endless,

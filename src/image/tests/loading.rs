@@ -96,7 +96,7 @@ fn the_build_for_this_host_is_taken_from_an_oci_layout() {
     load(&store, &oci.bytes()).unwrap();
     assert_eq!(contents(&store, "app:1", "arch"), "amd");
     assert_eq!(contents(&store, &format!("app@{amd}"), "arch"), "amd");
-    assert_eq!(store.list().unwrap().len(), 1);
+    assert_eq!(store.list().len(), 1);
     let layers = listing(&scratch.path().join("layers"));
     assert_eq!(
         layers.iter().filter(|l| !l.contains('/')).count(),
@@ -144,4 +144,75 @@ fn an_image_that_has_a_layer_twice_can_be_mounted() {
         }
         Err(error) => eprintln!("skipped: cannot mount an overlay: {error}"),
     }
+}
+
+#[test]
+fn a_repository_without_a_tag_is_saved_with_all_its_tags() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = open(&scratch);
+    for tag in ["app:1", "app:2", "apple:1"] {
+        load(
+            &store,
+            &docker_archive(&[tag], &[&in_words(&format!("file {tag}"))]),
+        )
+        .unwrap();
+    }
+    let mut saved = Vec::new();
+    store
+        .save(&["app".to_owned(), "app:1".to_owned()], &mut saved)
+        .unwrap();
+    let other = Scratch::new();
+    let loaded = load(&open(&other), &saved).unwrap();
+    let names: Vec<_> = loaded
+        .iter()
+        .flat_map(|l| &l.names)
+        .map(|n| n.familiar())
+        .collect();
+    assert_eq!(
+        names
+            .iter()
+            .filter(|n| !n.contains('@'))
+            .collect::<Vec<_>>(),
+        ["app:1", "app:2"]
+    );
+    let error = store
+        .save(&["none".to_owned()], &mut saved)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "No such image: none:latest");
+}
+
+#[test]
+fn a_layer_that_changed_on_the_disk_is_not_saved() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = open(&scratch);
+    load(
+        &store,
+        &docker_archive(&["app"], &[&in_words("file a; file b")]),
+    )
+    .unwrap();
+    let layer = store.resolve("app").unwrap().layers.remove(0);
+    let save = || {
+        store
+            .save(&["app".to_owned()], &mut std::io::sink())
+            .unwrap_err()
+            .to_string()
+    };
+    std::fs::write(layer.dir.join("a"), "A").unwrap();
+    assert_eq!(
+        save(),
+        format!("layer {} has changed on the disk", layer.diff_id)
+    );
+    std::fs::write(layer.dir.join("a"), "").unwrap();
+    let start = format!(
+        "layer {} cannot be read back: \"a\" has changed: ",
+        layer.diff_id
+    );
+    assert!(save().starts_with(&start), "{}", save());
 }
