@@ -10,5 +10,6 @@ mod faults;
 mod host;
 mod image;
 mod limits;
+mod quickstart;
 mod runtime;
 mod tools;
