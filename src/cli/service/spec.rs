@@ -82,7 +82,7 @@ fn container(parsed: &Parsed) -> Result<Value, Failure> {
     put(
         &mut all,
         "StopGracePeriod",
-        duration(parsed, "stop-grace-period"),
+        parsed.duration_ns("stop-grace-period").map(Value::from),
     );
     put(&mut all, "Healthcheck", health(parsed)?);
     put(&mut all, "Hosts", some(hosts(parsed.list("host"))));
@@ -202,7 +202,10 @@ fn restart_policy(parsed: &Parsed) -> Option<Value> {
                 "MaxAttempts",
                 Some(parsed.uint("restart-max-attempts").unwrap_or(0).into()),
             ),
-            ("Window", duration(parsed, "restart-window")),
+            (
+                "Window",
+                parsed.duration_ns("restart-window").map(Value::from),
+            ),
         ])
     })
 }
