@@ -22,6 +22,7 @@ pub mod moment;
 pub mod json_lines;
 pub mod frames;
 pub mod question;
+pub mod ending;
 pub mod inspect;
 pub mod tasks;
 pub mod service;

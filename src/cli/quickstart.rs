@@ -14,11 +14,11 @@ use crate::cli::answer::{ago, capital, filters_of, list, short_id, text, uint};
 use crate::cli::client::{Client, with_query};
 use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
+use crate::cli::ending::Endings;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command};
 use crate::cli::quickstart::sandbox::Sandbox;
 use crate::cli::table::{Listing, Row};
-use crate::host::signal::Endings;
 use crate::host::wait::sleep;
 
 /// `quickstart`.
@@ -53,27 +53,12 @@ async fn quickstart(context: Context) -> Result<(), Failure> {
             "quickstart runs containers, so it must be run as root: sudo skep quickstart";
         return Err(Failure::Conflict(conflict));
     }
-    let listening = Endings::listen();
-    let mut endings = listening.map_err(|source| Failure::Io {
-        action: "listen for Ctrl-C",
-        source,
-    })?;
+    let mut endings = Endings::listen()?;
     let mut sandbox = Sandbox::create()?;
     let client = Client::new(sandbox.host(), context.executor.clone());
-    let asked_to_end = async {
-        let heard = endings.next().await;
-        heard.map_err(|source| Failure::Io {
-            action: "listen for Ctrl-C",
-            source,
-        })
-    };
-    let result = future::or(asked_to_end, show(&mut sandbox, &client)).await;
-    let ended = future::or(end(&mut sandbox, &client), async {
-        // A second Ctrl-C does not wait for an orderly end.
-        endings.next().await.ok();
-        print("\n")
-    })
-    .await;
+    let result = future::or(endings.next(), show(&mut sandbox, &client)).await;
+    // A second Ctrl-C does not wait for an orderly end.
+    let ended = future::or(endings.next(), end(&mut sandbox, &client)).await;
     let removed = sandbox.remove().await;
     let failures = [result, ended, removed].into_iter().filter_map(Result::err);
     Failure::gather(failures.collect())

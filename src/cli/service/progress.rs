@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_lite::future;
 use serde_json::Value;
 
 use crate::cli::answer::{filters_of, int, text, uint};
 use crate::cli::client::{Client, with_query};
-use crate::cli::context::Context;
+use crate::cli::context::{Context, print};
+use crate::cli::ending::Endings;
 use crate::cli::failure::Failure;
 use crate::cli::lines::Lines;
 use crate::host::clock::Stopwatch;
@@ -38,8 +40,21 @@ const STATES: [&str; 13] = [
 ];
 const RUNNING: usize = 9;
 
-/// Waits until all tasks of a service run and have done so for its monitor time.
+/// Waits until all tasks of a service run and have done so for its monitor time, or for Ctrl-C.
 pub async fn wait(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> {
+    let mut endings = Endings::listen()?;
+    let interrupted = async {
+        endings.next().await?;
+        print(&format!(
+            "Operation continuing in background.\n\
+             Use `{} service ps {id}` to check progress.\n",
+            context.program
+        ))
+    };
+    future::or(interrupted, watch(context, id, quiet)).await
+}
+
+async fn watch(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> {
     let mut view = View {
         lines: Lines::new(quiet),
         slots: BTreeMap::new(),
