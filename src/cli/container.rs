@@ -176,7 +176,11 @@ pub fn row(container: &Value, whole: bool) -> Row {
         .set("CreatedAt", date(created))
         .set(
             "RunningFor",
-            ago_ms(u64::try_from(created).unwrap_or_default() * 1000),
+            ago_ms(
+                u64::try_from(created)
+                    .unwrap_or_default()
+                    .saturating_mul(1000),
+            ),
         )
         .set("Status", text(container, "/Status"))
         .set("State", text(container, "/State"))

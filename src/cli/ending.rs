@@ -22,5 +22,8 @@ impl Endings {
 }
 
 fn failed(source: io::Error) -> Failure {
-    Failure::Io { action: "listen for Ctrl-C", source }
+    Failure::Io {
+        action: "listen for Ctrl-C",
+        source,
+    }
 }

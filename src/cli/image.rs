@@ -156,7 +156,10 @@ fn layer(layer: &Value, human: bool, whole: bool) -> Row {
     let at = jiff::Timestamp::from_second(created)
         .unwrap_or_default()
         .to_string();
-    let since = ago_ms(u64::try_from(created).unwrap_or_default() * 1000);
+    let since = match u64::try_from(created) {
+        Ok(0) | Err(_) => "N/A".to_owned(),
+        Ok(seconds) => ago_ms(seconds.saturating_mul(1000)),
+    };
     let by = text(layer, "/CreatedBy").replace('\t', " ");
     let by = if whole {
         by

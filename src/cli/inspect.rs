@@ -92,7 +92,7 @@ pub async fn tell(
     context: &Context,
     names: &[String],
     subject: Subject,
-    tell: fn(&Value) -> String,
+    tell: impl AsyncFn(Value) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let mut missing = Vec::new();
     for (i, name) in names.iter().enumerate() {
@@ -103,7 +103,7 @@ pub async fn tell(
                     source,
                 })?;
                 let gap = if i > 0 { "\n" } else { "" };
-                print(&format!("{gap}{}", tell(&value)))?;
+                print(&format!("{gap}{}", tell(value).await?))?;
             }
             Err(error) => missing.push(error),
         }

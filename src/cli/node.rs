@@ -112,7 +112,7 @@ async fn inspect(context: Context, parsed: Parsed) -> Result<(), Failure> {
         true if parsed.given("format") => Err(Failure::Conflict(
             "--format is incompatible with human friendly format",
         )),
-        true => inspect::tell(&context, &names, NODE, tell).await,
+        true => inspect::tell(&context, &names, NODE, async |node| Ok(tell(&node))).await,
         false => inspect::show(&context, &parsed, &names, NODE).await,
     }
 }

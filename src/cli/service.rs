@@ -233,9 +233,32 @@ async fn inspect(context: Context, parsed: Parsed) -> Result<(), Failure> {
         true if parsed.given("format") => Err(Failure::Conflict(
             "--format is incompatible with human friendly format",
         )),
-        true => inspect::tell(&context, &parsed.args, subject, pretty::tell).await,
+        true => {
+            let tell = async |service| {
+                let service = with_network_names(&context.client, service).await?;
+                Ok(pretty::tell(&service))
+            };
+            inspect::tell(&context, &parsed.args, subject, tell).await
+        }
         false => inspect::show(&context, &parsed, &parsed.args, subject).await,
     }
+}
+
+/// The service with its networks by name instead of by id.
+async fn with_network_names(client: &Client, mut service: Value) -> Result<Value, Error> {
+    let networks = service.pointer_mut("/Spec/TaskTemplate/Networks");
+    for network in networks.and_then(Value::as_array_mut).into_iter().flatten() {
+        let path = format!("/networks/{}?scope=swarm", escape(text(network, "/Target")));
+        match client.get(&path).await {
+            Ok(found) if !text(&found, "/Name").is_empty() => {
+                network["Target"] = found["Name"].clone();
+            }
+            // It is gone, or not told about here; the id says which it was.
+            Ok(_) | Err(Error::Daemon { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(service)
 }
 
 async fn scale(context: Context, parsed: Parsed) -> Result<(), Failure> {

@@ -125,7 +125,11 @@ fn row(image: &Value, [repository, tag, digest]: [&str; 3], whole: bool) -> Row 
         .set("ID", id(text(image, "/Id"), whole))
         .set(
             "CreatedSince",
-            ago_ms(u64::try_from(created).unwrap_or_default() * 1000),
+            ago_ms(
+                u64::try_from(created)
+                    .unwrap_or_default()
+                    .saturating_mul(1000),
+            ),
         )
         .set("CreatedAt", date(created))
         .set("Size", units::size(size, 3))

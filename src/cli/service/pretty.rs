@@ -118,10 +118,7 @@ fn update_status(out: &mut String, service: &Value) {
     );
     for (name, field) in [("Started", "/StartedAt"), ("Completed", "/CompletedAt")] {
         if !text(status, field).is_empty() {
-            line(
-                out,
-                &format!(" {name}:\t{}", ago(text(status, field)).to_lowercase()),
-            );
+            line(out, &format!(" {name}:\t{}", ago(text(status, field))));
         }
     }
     line(out, &format!(" Message:\t{}", text(status, "/Message")));
@@ -257,19 +254,16 @@ fn references(out: &mut String, title: &str, references: &Value, kind: &str) {
 }
 
 fn resources(out: &mut String, resources: &Value) {
-    let set = |side: &str| {
-        resources[side]
-            .as_object()
-            .is_some_and(|side| !side.is_empty())
-    };
-    if !set("Reservations") && !set("Limits") {
+    if !resources.is_object() {
         return;
     }
+    let set = |side: &&str| {
+        ["NanoCPUs", "MemoryBytes", "Pids"]
+            .iter()
+            .any(|f| resources[side][f].is_number())
+    };
     out.push_str("Resources:\n");
-    for side in ["Reservations", "Limits"]
-        .into_iter()
-        .filter(|side| set(side))
-    {
+    for side in ["Reservations", "Limits"].into_iter().filter(set) {
         let side_of = &resources[side];
         line(out, &format!(" {side}:"));
         if int(side_of, "/NanoCPUs") > 0 {
