@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use async_channel::Sender;
 use bytes::Bytes;
-use futures_lite::{Stream, stream};
+use futures_lite::{Stream, StreamExt, stream};
 
 use crate::api::answer::Broken;
 use crate::host::wait::blocking;
@@ -31,9 +31,9 @@ pub fn send<E: std::fmt::Display + 'static>(
         Some((Ok(piece), leaving))
     });
     let end = stream::once_future(working);
-    let failure = futures_lite::StreamExt::filter_map(end, |result| result.err().map(Err));
+    let failure = end.filter_map(|result| result.err().map(Err));
     // The pieces first: the work is over only when they have been taken.
-    stream::or(written, failure)
+    stream::or(written.fuse(), failure.fuse())
 }
 
 /// The writing end.

@@ -1,6 +1,8 @@
 //! The API as clients meet it: bytes over a socket pair, answered by the real routes.
 
 mod host;
+mod images;
+mod swarm;
 mod wire;
 
 use std::future::Future;
@@ -25,6 +27,7 @@ use crate::api::context::{Cluster, ClusterError, Context, Host, Init, Membership
 use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::api::serve::connection;
+use crate::api::tests::swarm::Managed;
 use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
@@ -69,6 +72,17 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::with(Rc::new(Alone), Rc::new(LocalExecutor::new()))
+    }
+
+    /// A host that can begin a swarm.
+    fn managed() -> (Self, Rc<Managed>) {
+        let executor = Rc::new(LocalExecutor::new());
+        let managed = Rc::new(Managed::new(executor.clone()));
+        (Self::with(Rc::new(managed.clone()), executor), managed)
+    }
+
+    fn with(cluster: Rc<dyn Cluster>, executor: Rc<LocalExecutor<'static>>) -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("skep-api-{}-{count}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
@@ -85,11 +99,11 @@ impl Rig {
             runtime: Rc::new(Runtime::open(settings).unwrap()),
         };
         let context = Rc::new(Context {
-            cluster: Rc::new(Alone),
+            cluster,
             host,
             events: Rc::new(Events::default()),
             execs: Execs::default(),
-            executor: Rc::new(LocalExecutor::new()),
+            executor,
         });
         Self { context, dir }
     }
@@ -122,21 +136,23 @@ impl Rig {
 
     /// Status and JSON of the answer to `GET /path`, and so on.
     fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let body = Bytes::copy_from_slice(body.as_bytes());
+        let (status, bytes) = self.ask_bytes(method, path, body.into());
+        let text = String::from_utf8(bytes).unwrap();
+        let json = serde_json::from_str(&text);
+        (status, json.unwrap_or(Value::String(text)))
+    }
+
+    fn ask_bytes(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
         let request = Request::builder().method(method).uri(path);
         let request = request
             .header("Host", "skep")
-            .body(Full::new(body))
+            .body(Full::from(body))
             .unwrap();
         self.run(async {
             let answer = self.send(request).await;
             let status = answer.status().as_u16();
             let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-            let text = String::from_utf8(bytes.to_vec()).unwrap();
-            (
-                status,
-                serde_json::from_str(&text).unwrap_or(Value::String(text)),
-            )
+            (status, bytes.into())
         })
     }
 

@@ -276,7 +276,8 @@ fn output(streams: &Streams) -> Output {
         Streams::Pipes { stdout, stderr, .. } => {
             let stdout = chunks(stdout, |bytes| frame(Stream::Stdout, bytes));
             let stderr = chunks(stderr, |bytes| frame(Stream::Stderr, bytes));
-            Box::pin(stream::or(stderr, stdout))
+            // What has ended must not be polled again.
+            Box::pin(stream::or(stderr.fuse(), stdout.fuse()))
         }
     }
 }

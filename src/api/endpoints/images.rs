@@ -242,12 +242,17 @@ fn said_of(loaded: &Loaded) -> Vec<json::Progress> {
             name.familiar()
         ))
     });
-    let names = loaded
+    // As Docker, only names that people gave; an index adds one with a digest.
+    let tagged: Vec<_> = loaded
         .names
+        .iter()
+        .filter(|name| name.digest.is_none())
+        .collect();
+    let names = tagged
         .iter()
         .map(|name| said(format!("Loaded image: {}\n", name.familiar())));
     let mut lines: Vec<_> = taken.chain(names).collect();
-    if loaded.names.is_empty() {
+    if tagged.is_empty() {
         lines.push(said(format!("Loaded image ID: {}\n", loaded.id)));
     }
     lines
