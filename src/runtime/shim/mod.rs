@@ -44,6 +44,7 @@ mod spec;
 mod executor;
 pub mod terminal;
 mod output;
+mod memory;
 pub mod status;
 pub mod tenant;
 
@@ -116,7 +117,7 @@ pub fn run(dir: &Path) -> ExitCode {
     match started {
         Ok((contained, group)) => {
             status.report(&Report::Started(contained.running));
-            release_memory();
+            memory::release();
             end(&attempt, &group, contained)
         }
         Err(error) => {
@@ -409,16 +410,6 @@ fn clean_up(attempt: &Attempt, group: &Cgroup) {
     while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
     let _ = group.remove();
     let _ = root::unmount(attempt);
-}
-
-/// Building leaves free memory behind; glibc keeps it unless told.
-fn release_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim has no preconditions.
-    #[allow(unsafe_code)]
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 fn output_pipe() -> Result<(OwnedFd, OwnedFd), ShimError> {

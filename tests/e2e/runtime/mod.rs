@@ -45,7 +45,9 @@ pub fn host(name: &str) -> Option<Host> {
 
 fn open(dir: &Path, name: &str) -> Runtime {
     let mut settings = Settings::new(dir.join("run"), PathBuf::from(name));
-    settings.exe = PathBuf::from(env!("CARGO_BIN_EXE_skep"));
+    // On a machine of its own (cross/boot) the program lies elsewhere than where it was built.
+    let exe = std::env::var_os("SKEP_EXE").unwrap_or_else(|| env!("CARGO_BIN_EXE_skep").into());
+    settings.exe = PathBuf::from(exe);
     Runtime::open(settings).unwrap()
 }
 
