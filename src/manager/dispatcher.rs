@@ -1,30 +1,30 @@
-//! The managers' side of the sessions with agents: who is there, what each was told to run, and what
-//! each says of its tasks.
+//! The managers' side of the sessions with agents: who is there, what each was told to run, and
+//! what each says of its tasks.
 //!
-//! Heartbeats and sessions are in memory only. What becomes of a node is noted as a [`Facts`] change
-//! for the log; a closed session is not death, only missed heartbeats, or a goodbye, are.
+//! Heartbeats and sessions are in memory only. What becomes of a node is noted as a [`Facts`]
+//! change for the log; a closed session is not death, only missed heartbeats, or a goodbye, are.
+
+mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use crate::manager::dispatcher::session::Session;
 use crate::manager::status::Statuses;
 use crate::model::id::{NodeId, TaskId};
-use crate::model::object::{NodeState, NodeStatus, Task, TaskState};
+use crate::model::object::{NodeState, NodeStatus};
 use crate::model::spec::node::NodeDescription;
 use crate::model::state::State;
 use crate::model::time::{Time, ms_of_ns};
-use crate::wire::session::{Assignment, Assignments, ToAgent, ToManager};
+use crate::wire::session::{ToAgent, ToManager};
 
 /// Heartbeats that a node may miss.
 const MISSED_MAX: u64 = 3;
 /// The longest that a node is waited for which said that it comes back soon.
 const BACK_SOON_MS_MAX: u64 = 60_000;
-/// The most tasks of one message.
-const TASKS_PER_MESSAGE: usize = 100;
 /// The longest description that a node may give of itself.
 const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
-/// A manager that wakes so much later than it wanted to had its own clock or life interrupted, which
-/// says nothing about the nodes.
+/// A manager that wakes so much later than it wanted to had its own clock or life interrupted,
+/// which says nothing about the nodes.
 const LATE_MS: u64 = 2_000;
 
 /// Names a session between this manager and an agent.
@@ -68,14 +68,6 @@ struct Presence {
     looked_at: Time,
     /// It said that it comes back soon, so a closed session is not told to the log.
     coming_back: bool,
-}
-
-#[derive(Debug)]
-struct Session {
-    id: SessionId,
-    /// Counts the assignments that were sent in this session.
-    version: u64,
-    told: BTreeMap<TaskId, TaskState>,
 }
 
 impl Dispatcher {
@@ -214,11 +206,12 @@ impl Dispatcher {
                 continue;
             };
             let tasks: Vec<_> = tasks.into_iter().collect();
-            for chunk in tasks.chunks(TASKS_PER_MESSAGE) {
-                let difference = session.difference(state, node, chunk);
-                self.said
-                    .extend(difference.map(|message| Said::Send(session.id, message)));
-            }
+            let messages = session.differences(state, node, &tasks);
+            self.said.extend(
+                messages
+                    .into_iter()
+                    .map(|message| Said::Send(session.id, message)),
+            );
         }
     }
 
@@ -252,11 +245,7 @@ impl Dispatcher {
         self.wait_for(id, deadline);
         if let Some(presence) = self.nodes.get_mut(&id) {
             presence.coming_back = false;
-            presence.session = Some(Session {
-                id: session,
-                version: 0,
-                told: BTreeMap::new(),
-            });
+            presence.session = Some(Session::new(session));
         }
         self.note_state(id, NodeState::Ready, "");
         if node.description != description {
@@ -326,80 +315,12 @@ impl Dispatcher {
         let Some(session) = presence.and_then(|presence| presence.session.as_mut()) else {
             return;
         };
-        session.version += 1;
-        let tasks: Vec<_> = state.tasks_of_node(node).collect();
-        session.told = tasks
-            .iter()
-            .map(|task| (task.id, task.desired_state))
-            .collect();
-        let whole_parts = tasks.len() / TASKS_PER_MESSAGE * TASKS_PER_MESSAGE;
-        let (parts, last) = tasks.split_at(whole_parts);
-        let assignments = |tasks: &[&Arc<Task>]| {
-            let tasks = tasks.iter().map(|task| assignment(state, task));
-            tasks.collect()
-        };
-        for part in parts.chunks(TASKS_PER_MESSAGE) {
-            let part = Assignments::Part {
-                tasks: assignments(part),
-            };
-            self.said
-                .push(Said::Send(session.id, ToAgent::Assignments(part)));
-        }
-        let full = Assignments::Full {
-            version: session.version,
-            tasks: assignments(last),
-        };
-        self.said
-            .push(Said::Send(session.id, ToAgent::Assignments(full)));
-    }
-}
-
-impl Session {
-    /// What has changed for the agent in `tasks`; `None` if nothing that it has to know.
-    fn difference(&mut self, state: &State, node: NodeId, tasks: &[TaskId]) -> Option<ToAgent> {
-        let (mut set, mut desired, mut removed) = (Vec::new(), Vec::new(), Vec::new());
-        for id in tasks {
-            let task = state
-                .tasks()
-                .find(*id)
-                .filter(|task| task.node == Some(node));
-            match task {
-                None => removed.extend(self.told.remove(id).map(|_| *id)),
-                Some(task) => match self.told.insert(*id, task.desired_state) {
-                    None => set.push(assignment(state, task)),
-                    Some(told) if told != task.desired_state => {
-                        desired.push((*id, task.desired_state));
-                    }
-                    Some(_) => {}
-                },
-            }
-        }
-        if set.is_empty() && desired.is_empty() && removed.is_empty() {
-            return None;
-        }
-        let from = self.version;
-        self.version += 1;
-        Some(ToAgent::Assignments(Assignments::Difference {
-            from,
-            to: self.version,
-            set,
-            desired,
-            removed,
-        }))
-    }
-}
-
-fn assignment(state: &State, task: &Task) -> Assignment {
-    let service = state.services().find(task.service);
-    Assignment {
-        task: task.id,
-        service: task.service,
-        service_name: task.service_name.to_string(),
-        service_labels: service.map_or_else(Default::default, |s| s.spec.labels.clone()),
-        slot: task.slot,
-        desired_state: task.desired_state,
-        spec: task.spec.clone(),
-        state: task.status.state,
+        let messages = session.full(state, node);
+        self.said.extend(
+            messages
+                .into_iter()
+                .map(|message| Said::Send(session.id, message)),
+        );
     }
 }
 
@@ -424,3 +345,6 @@ fn heartbeat_ms(state: &State) -> u64 {
 fn patience_ms(state: &State) -> u64 {
     heartbeat_ms(state).saturating_mul(MISSED_MAX)
 }
+
+#[cfg(test)]
+mod tests;

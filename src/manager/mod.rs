@@ -9,9 +9,9 @@
 //!                                         +->  Persist, Checkpoint
 //! ```
 //!
-//! One batch is uncommitted at a time; what arrives meanwhile joins the next. A request's answer goes
-//! out when its batch is applied. [`Manager::due`] says when the next [`Event::Tick`] is wanted; a
-//! manager that is alone and has nothing to wait for wants none.
+//! One batch is uncommitted at a time; what arrives meanwhile joins the next. A request's answer
+//! goes out when its batch is applied. [`Manager::due`] says when the next [`Event::Tick`] is
+//! wanted; a manager that is alone and has nothing to wait for wants none.
 
 pub mod dirty;
 pub mod draft;
@@ -64,7 +64,8 @@ pub enum Event {
     SessionClosed(SessionId),
     /// The write of this number, and all before it, is on the disk.
     Persisted(u64),
-    /// There is no room for a write; it waits, and requests are refused, until a checkpoint is done.
+    /// There is no room for a write; it waits, and requests are refused, until a checkpoint is
+    /// done.
     DiskFull(String),
     CheckpointDone,
     /// The log on the disk fills up.

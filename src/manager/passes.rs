@@ -9,8 +9,8 @@ use crate::model::change::Change;
 use crate::model::state::State;
 use crate::model::time::Time;
 
-/// What a pass decides on. It looks at what is dirty and at nothing that could not have changed with
-/// it, and every prefix of what it decides is a legal state.
+/// What a pass decides on. It looks at what is dirty and at nothing that could not have changed
+/// with it, and every prefix of what it decides is a legal state.
 #[derive(Debug)]
 pub struct View<'a> {
     pub state: &'a State,

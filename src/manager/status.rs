@@ -1,5 +1,5 @@
-//! Task status on its way into the log: the first change goes at once, what follows within a tenth of
-//! a second goes together.
+//! Task status on its way into the log: the first change goes at once, what follows within a tenth
+//! of a second goes together.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! Stories: a manager with its log, and agents that the test plays.
 
+mod control;
 mod property;
 mod running;
 mod swarm;

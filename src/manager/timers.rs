@@ -16,8 +16,8 @@ enum Waiting {
     Service(ServiceId),
 }
 
-/// Objects by the time at which a pass has to look at them. Entries may be out of date: looking once
-/// too often does no harm.
+/// Objects by the time at which a pass has to look at them. Entries may be out of date: looking
+/// once too often does no harm.
 #[derive(Debug, Default)]
 pub struct Timers(BTreeSet<(Time, Waiting)>);
 

@@ -1,5 +1,5 @@
-//! Docker's filters: an object is kept if for each key one of the values fits it. Filters that Docker
-//! does not know are refused.
+//! Docker's filters: an object is kept if for each key one of the values fits it. Filters that
+//! Docker does not know are refused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

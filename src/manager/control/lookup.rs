@@ -1,4 +1,5 @@
-//! What a user's word for an object means: its id, else its name, else an unambiguous start of its id.
+//! What a user's word for an object means: its id, else its name, else an unambiguous start of its
+//! id.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;

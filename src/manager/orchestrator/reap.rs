@@ -62,8 +62,8 @@ fn is_removable(state: &State, task: &Task, service_gone: bool) -> bool {
     unwanted && (task.status.state.is_terminal() || task.node.is_none_or(node_gone))
 }
 
-/// The dead of a slot beyond the limit, oldest first, and those that were replaced before they had a
-/// node. The newest task stays in any case: it is what keeps the slot.
+/// The dead of a slot beyond the limit, oldest first, and those that were replaced before they had
+/// a node. The newest task stays in any case: it is what keeps the slot.
 fn history(state: &State, tasks: &[&Arc<Task>]) -> Vec<Change> {
     let Some((_, older)) = tasks.split_last() else {
         return Vec::new();

@@ -1,7 +1,7 @@
 //! As many slots as a replicated service has replicas.
 //!
-//! A slot counts as long as it has a task that is not to be removed, dead ones included: whether a dead
-//! task is replaced is for the restart pass to say.
+//! A slot counts as long as it has a task that is not to be removed, dead ones included: whether a
+//! dead task is replaced is for the restart pass to say.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

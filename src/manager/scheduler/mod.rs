@@ -1,8 +1,8 @@
 //! Which node each task goes to: of the nodes that every filter lets through, the one with the
 //! fewest tasks of the service, then the fewest tasks.
 //!
-//! Tasks are placed in groups made from the same spec: the filters look at each node once per group,
-//! and a heap gives the next best node for each task.
+//! Tasks are placed in groups made from the same spec: the filters look at each node once per
+//! group, and a heap gives the next best node for each task.
 
 pub mod filter;
 
@@ -135,7 +135,8 @@ fn wait(id: TaskId, error: &str, view: &View<'_>) -> Change {
     }
 }
 
-/// The nodes on which the service keeps failing. Only a group that has restarted tasks can have any.
+/// The nodes on which the service keeps failing. Only a group that has restarted tasks can have
+/// any.
 fn failing_nodes(view: &View<'_>, service: ServiceId, tasks: &[&Arc<Task>]) -> BTreeSet<NodeId> {
     let mut failures = BTreeMap::<NodeId, u32>::new();
     if tasks.iter().all(|task| task.restart.attempts == 0) {

@@ -10,7 +10,8 @@ fn check(given: &str, expected: &str) {
 #[test]
 fn tasks_are_spread_over_the_nodes() {
     check(
-        "node a up; node b up; service web x3; task 1 web/1 new; task 2 web/2 new; task 3 web/3 new",
+        "node a up; node b up; service web x3; task 1 web/1 new; task 2 web/2 new; \
+         task 3 web/3 new",
         "assign 1 to a; assign 2 to b; assign 3 to a",
     );
 }

@@ -1,5 +1,5 @@
-//! Random histories: looking at what is dirty decides what looking at everything would, and once the
-//! passes have come to rest they stay at rest.
+//! Random histories: looking at what is dirty decides what looking at everything would, and once
+//! the passes have come to rest they stay at rest.
 
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;

@@ -1,0 +1,369 @@
+//! Sessions, told what changed and judged by their heartbeats.
+
+use super::*;
+use crate::manager::words::{NOW, World};
+use crate::model::change::Change;
+use crate::model::id::TaskId;
+use crate::model::object::{TaskState, TaskStatus};
+use crate::wire::session::{Assignments, StatusUpdate};
+
+const A: NodeId = NodeId(1);
+
+fn world() -> World {
+    World::of(
+        "history 5; node a up; node b up; service web x3; task 1 web/1 on a running; \
+         task 2 web/2 on b running; task 3 web/3 pending",
+    )
+}
+
+fn hello() -> ToManager {
+    let description = NodeDescription {
+        hostname: "a".into(),
+        ..NodeDescription::default()
+    };
+    ToManager::Hello {
+        node: A,
+        description,
+    }
+}
+
+/// A dispatcher with the state it looks at.
+struct Desk {
+    world: World,
+    dispatcher: Dispatcher,
+    statuses: Statuses,
+    now: Time,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let world = world();
+        let mut dispatcher = Dispatcher::default();
+        dispatcher.start(&world.state, NOW);
+        Self {
+            world,
+            dispatcher,
+            statuses: Statuses::default(),
+            now: NOW,
+        }
+    }
+
+    fn receive(&mut self, session: u64, message: ToManager) -> Vec<Said> {
+        let Self {
+            world,
+            dispatcher,
+            statuses,
+            now,
+        } = self;
+        dispatcher.receive(&world.state, *now, SessionId(session), message, statuses);
+        dispatcher.take_said()
+    }
+
+    fn after(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        self.dispatcher.tick(&self.world.state, self.now);
+    }
+
+    fn state_of(&self, node: NodeId) -> Option<NodeState> {
+        let mut facts = self.dispatcher.facts().filter(|(id, _)| *id == node);
+        facts.next()?.1.status.as_ref().map(|(state, _)| *state)
+    }
+
+    fn change(&mut self, task: u128, change: Change) -> Vec<Said> {
+        let node = self
+            .world
+            .state
+            .tasks()
+            .find(TaskId(task))
+            .and_then(|task| task.node);
+        let assigned = match change {
+            Change::AssignTask { node, .. } => Some(node),
+            _ => node,
+        };
+        self.dispatcher.note_task(assigned.unwrap(), TaskId(task));
+        self.world.apply(vec![change]);
+        self.dispatcher.tell(&self.world.state);
+        self.dispatcher.take_said()
+    }
+}
+
+/// What was said, in words.
+fn words(said: &[Said]) -> String {
+    let of_message = |message: &ToAgent| match message {
+        ToAgent::Welcome { .. } => "welcome".to_owned(),
+        ToAgent::Refused { .. } => "refused".to_owned(),
+        ToAgent::Assignments(Assignments::Full { version, tasks }) => {
+            let tasks: Vec<_> = tasks.iter().map(|task| task.task.0.to_string()).collect();
+            format!("full {version}: {}", tasks.join(" "))
+        }
+        ToAgent::Assignments(Assignments::Part { tasks }) => format!("part of {}", tasks.len()),
+        ToAgent::Assignments(Assignments::Difference {
+            from,
+            to,
+            set,
+            desired,
+            removed,
+        }) => {
+            let set = set.iter().map(|task| format!("set {}", task.task.0));
+            let desired = desired
+                .iter()
+                .map(|(id, state)| format!("{} {}", state.name(), id.0));
+            let removed = removed.iter().map(|id| format!("forget {}", id.0));
+            let parts: Vec<_> = set.chain(desired).chain(removed).collect();
+            format!("{from} to {to}: {}", parts.join(", "))
+        }
+    };
+    let words = said.iter().map(|said| match said {
+        Said::Send(session, message) => format!("{}: {}", session.0, of_message(message)),
+        Said::Close(session) => format!("{}: close", session.0),
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_session_starts_with_all_of_the_nodes_tasks_and_goes_on_with_differences() {
+    let mut desk = Desk::new();
+    assert_eq!(words(&desk.receive(5, hello())), "5: welcome; 5: full 1: 1");
+    let id = TaskId(3);
+    let said = desk.change(3, Change::AssignTask { id, node: A });
+    assert_eq!(words(&said), "5: 1 to 2: set 3");
+    let state = TaskState::Shutdown;
+    let said = desk.change(3, Change::SetDesiredState { id, state });
+    assert_eq!(words(&said), "5: 2 to 3: shutdown 3");
+    assert_eq!(
+        words(&desk.change(3, Change::RemoveTask { id })),
+        "5: 3 to 4: forget 3"
+    );
+    assert_eq!(words(&desk.receive(5, ToManager::AskFull)), "5: full 5: 1");
+}
+
+#[test]
+fn a_node_is_not_told_of_others_tasks_nor_of_its_own_news() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    let state = TaskState::Shutdown;
+    let id = TaskId(2);
+    assert_eq!(
+        words(&desk.change(2, Change::SetDesiredState { id, state })),
+        ""
+    );
+    let id = TaskId(1);
+    let status = TaskStatus {
+        state: TaskState::Failed,
+        ..TaskStatus::default()
+    };
+    assert_eq!(
+        words(&desk.change(1, Change::SetTaskStatus { id, status })),
+        ""
+    );
+}
+
+#[test]
+fn many_tasks_come_in_several_messages() {
+    let tasks: Vec<_> = (10..260)
+        .map(|n| format!("task {n} web/{n} on a running"))
+        .collect();
+    let mut desk = Desk::new();
+    desk.world = World::of(&format!("node a up; service web x3; {}", tasks.join(";")));
+    let said = desk.receive(5, hello());
+    let told = words(&said);
+    assert!(
+        told.starts_with("5: welcome; 5: part of 100; 5: part of 100; 5: full 1: "),
+        "{told}"
+    );
+    assert_eq!(told.rsplit(": ").next().unwrap().split(' ').count(), 50);
+}
+
+#[test]
+fn large_tasks_come_in_more_messages_than_small_ones() {
+    let image = "x".repeat(400_000);
+    let tasks: Vec<_> = (10..40)
+        .map(|n| format!("task {n} web/{n} on a running"))
+        .collect();
+    let mut desk = Desk::new();
+    let service = format!("service web x3 image {image}");
+    desk.world = World::of(&format!("node a up; {service}; {}", tasks.join(";")));
+    let told = words(&desk.receive(5, hello()));
+    assert!(
+        told.starts_with("5: welcome; 5: part of 11; 5: part of 11; 5: full 1: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_second_session_of_a_node_ends_the_first() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    assert_eq!(
+        words(&desk.receive(6, hello())),
+        "5: close; 6: welcome; 6: full 1: 1"
+    );
+    desk.dispatcher.close(SessionId(5));
+    assert_eq!(desk.state_of(A), Some(NodeState::Ready));
+    assert!(desk.dispatcher.is_connected(A));
+}
+
+#[test]
+fn strangers_and_those_without_a_hello_are_refused() {
+    let mut desk = Desk::new();
+    assert_eq!(
+        words(&desk.receive(5, ToManager::Heartbeat)),
+        "5: refused; 5: close"
+    );
+    let stranger = ToManager::Hello {
+        node: NodeId(99),
+        description: NodeDescription::default(),
+    };
+    assert_eq!(words(&desk.receive(6, stranger)), "6: refused; 6: close");
+    let description = NodeDescription {
+        kernel: "x".repeat(DESCRIPTION_BYTES_MAX),
+        ..NodeDescription::default()
+    };
+    let talker = ToManager::Hello {
+        node: A,
+        description,
+    };
+    assert_eq!(words(&desk.receive(7, talker)), "7: refused; 7: close");
+}
+
+#[test]
+fn three_missed_heartbeats_are_death() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    desk.after(5_000);
+    desk.receive(5, ToManager::Heartbeat);
+    desk.after(5_900);
+    assert_eq!(desk.state_of(A), Some(NodeState::Ready));
+    desk.after(100);
+    assert_eq!(desk.state_of(A), Some(NodeState::Down));
+    assert_eq!(words(&desk.dispatcher.take_said()), "5: close");
+    assert_eq!(
+        words(&desk.receive(5, ToManager::Heartbeat)),
+        "5: refused; 5: close"
+    );
+}
+
+#[test]
+fn a_manager_that_overslept_gives_everybody_fresh_time() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    desk.after(100_000_000);
+    assert_eq!(desk.state_of(A), Some(NodeState::Ready));
+    desk.after(6_000);
+    assert_eq!(desk.state_of(A), Some(NodeState::Down));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_keep_the_dead_alive() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    desk.now = Time(NOW.0 - 500_000);
+    desk.receive(5, ToManager::Heartbeat);
+    desk.after(6_000);
+    assert_eq!(desk.state_of(A), Some(NodeState::Down));
+}
+
+#[test]
+fn a_closed_session_is_a_disconnected_node_unless_it_said_that_it_comes_back() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    desk.dispatcher.close(SessionId(5));
+    assert_eq!(desk.state_of(A), Some(NodeState::Disconnected));
+    desk.receive(6, hello());
+    assert_eq!(desk.state_of(A), Some(NodeState::Ready));
+    desk.receive(6, ToManager::BackSoon { ms: 999_999_999 });
+    desk.dispatcher.close(SessionId(6));
+    assert_eq!(desk.state_of(A), Some(NodeState::Ready));
+    desk.after(59_000);
+    assert_eq!(desk.state_of(A), Some(NodeState::Ready));
+    desk.after(1_000);
+    assert_eq!(desk.state_of(A), Some(NodeState::Down));
+}
+
+#[test]
+fn goodbye_is_down_at_once() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    assert_eq!(words(&desk.receive(5, ToManager::Goodbye)), "5: close");
+    assert_eq!(desk.state_of(A), Some(NodeState::Down));
+}
+
+fn report(task: u128, state: TaskState) -> ToManager {
+    let status = TaskStatus {
+        state,
+        at: NOW,
+        ..TaskStatus::default()
+    };
+    ToManager::Status(vec![StatusUpdate {
+        task: TaskId(task),
+        status,
+    }])
+}
+
+#[test]
+fn a_node_speaks_of_its_own_tasks_only_and_never_back() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    desk.receive(5, report(2, TaskState::Failed));
+    desk.receive(5, report(3, TaskState::Failed));
+    desk.receive(5, report(99, TaskState::Failed));
+    desk.receive(5, report(1, TaskState::Preparing));
+    desk.receive(5, report(1, TaskState::Remove));
+    desk.receive(5, report(1, TaskState::Orphaned));
+    assert_eq!(desk.statuses.take(NOW, 10), []);
+    desk.receive(5, report(1, TaskState::Failed));
+    desk.receive(5, report(1, TaskState::Running));
+    let changes = desk.statuses.take(NOW, 10);
+    assert!(
+        matches!(&changes[..], [Change::SetTaskStatus { id: TaskId(1), status }]
+            if status.state == TaskState::Failed),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn the_first_status_goes_at_once_and_what_follows_goes_together() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    let id = TaskId(3);
+    desk.change(3, Change::AssignTask { id, node: A });
+    desk.receive(5, report(3, TaskState::Preparing));
+    assert!(desk.statuses.is_due(desk.now));
+    assert_eq!(desk.statuses.take(desk.now, 10).len(), 1);
+    desk.after(30);
+    desk.receive(5, report(3, TaskState::Ready));
+    desk.receive(5, report(3, TaskState::Running));
+    desk.receive(5, report(1, TaskState::Failed));
+    assert!(!desk.statuses.is_due(desk.now));
+    assert_eq!(desk.statuses.due(), Some(NOW.plus_ms(100)));
+    desk.after(70);
+    assert!(desk.statuses.is_due(desk.now));
+    assert_eq!(desk.statuses.take(desk.now, 10).len(), 2);
+    assert_eq!(desk.statuses.due(), None);
+}
+
+#[test]
+fn what_a_node_says_is_cut_to_size_and_to_the_clusters_time() {
+    use crate::model::object::ContainerStatus;
+
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    let status = TaskStatus {
+        state: TaskState::Failed,
+        at: NOW.plus_ms(1_000_000),
+        error: "é".repeat(10_000),
+        container: Some(ContainerStatus {
+            log_tail: vec![b'x'; 100_000],
+            ..ContainerStatus::default()
+        }),
+        ..TaskStatus::default()
+    };
+    let task = TaskId(1);
+    desk.receive(5, ToManager::Status(vec![StatusUpdate { task, status }]));
+    let changes = desk.statuses.take(NOW, 10);
+    let [Change::SetTaskStatus { status, .. }] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!((status.at, status.error.len()), (NOW, 1_024));
+    assert_eq!(status.container.as_ref().unwrap().log_tail.len(), 4_096);
+}

@@ -1,0 +1,318 @@
+//! What users ask and how they are answered.
+
+use std::collections::BTreeSet;
+
+use crate::manager::tests::swarm::{NODE, Swarm, create_request};
+use crate::model::object::TaskState;
+use crate::model::spec::network::HOST;
+use crate::model::spec::service::ServiceMode;
+use crate::wire::control::{Filters, ObjectKind, Refusal, Request, Response, ServiceUpdate};
+
+fn filters(pairs: &[(&str, &str)]) -> Filters {
+    let mut filters = Filters::default();
+    for (key, value) in pairs {
+        let values = filters
+            .0
+            .entry((*key).to_owned())
+            .or_insert_with(BTreeSet::new);
+        values.insert((*value).to_owned());
+    }
+    filters
+}
+
+/// A swarm with three services, all running.
+fn swarm() -> Swarm {
+    let mut swarm = Swarm::new();
+    for (name, replicas) in [("web", 2), ("web-db", 1), ("cache", 1)] {
+        swarm.create(name, replicas);
+    }
+    swarm.update("cache", |spec| {
+        spec.labels.extend([("tier".to_owned(), "back".to_owned())]);
+    });
+    swarm.settle();
+    swarm
+}
+
+fn services(swarm: &mut Swarm, pairs: &[(&str, &str)]) -> Vec<String> {
+    match swarm.ask(Request::Services(filters(pairs))) {
+        Ok(Response::Services(views)) => {
+            let mut names: Vec<_> = views.iter().map(|v| v.service.spec.name.clone()).collect();
+            names.sort();
+            names
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn tasks(swarm: &mut Swarm, pairs: &[(&str, &str)]) -> Vec<String> {
+    match swarm.ask(Request::Tasks(filters(pairs))) {
+        Ok(Response::Tasks(tasks)) => {
+            let mut names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
+            names.sort();
+            names
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_service_is_found_by_id_name_and_start_of_id() {
+    let mut swarm = swarm();
+    let id = swarm
+        .state()
+        .services()
+        .by_name("web")
+        .unwrap()
+        .id
+        .to_string();
+    for reference in ["web", &id, &id[..8]] {
+        let found = swarm.ask(Request::Service(reference.to_owned()));
+        let Ok(Response::Service(view)) = found else {
+            panic!("{reference}: {found:?}");
+        };
+        assert_eq!(view.service.spec.name, "web");
+        assert_eq!((view.running, view.desired), (2, 2));
+    }
+    for reference in ["we", "", "WEB"] {
+        let refusal = swarm
+            .ask(Request::Service(reference.to_owned()))
+            .unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            format!("service {reference} not found")
+        );
+    }
+}
+
+#[test]
+fn a_start_that_several_ids_share_is_ambiguous() {
+    let mut swarm = Swarm::new();
+    for n in 0..40 {
+        swarm.create(&format!("s{n}"), 0);
+    }
+    let mut starts = BTreeSet::new();
+    let mut ids = swarm
+        .state()
+        .services()
+        .iter()
+        .map(|service| service.id.to_string());
+    let shared = ids.find(|id| !starts.insert(id[..1].to_owned())).unwrap();
+    let shared = shared[..1].to_owned();
+    let refusal = swarm.ask(Request::Service(shared)).unwrap_err();
+    assert!(
+        matches!(refusal, Refusal::Ambiguous { matches: 2.., .. }),
+        "{refusal:?}"
+    );
+}
+
+#[test]
+fn services_are_filtered_as_docker_does() {
+    let mut swarm = swarm();
+    let swarm = &mut swarm;
+    assert_eq!(services(swarm, &[]), ["cache", "web", "web-db"]);
+    assert_eq!(services(swarm, &[("name", "web")]), ["web", "web-db"]);
+    assert_eq!(
+        services(swarm, &[("name", "web-"), ("name", "cache")]),
+        ["cache", "web-db"]
+    );
+    assert_eq!(services(swarm, &[("label", "tier")]), ["cache"]);
+    assert_eq!(services(swarm, &[("label", "tier=back")]), ["cache"]);
+    assert_eq!(services(swarm, &[("label", "tier=front")]), [""; 0]);
+    assert_eq!(services(swarm, &[("mode", "global")]), [""; 0]);
+    assert_eq!(
+        services(swarm, &[("mode", "replicated"), ("name", "cache")]),
+        ["cache"]
+    );
+}
+
+#[test]
+fn tasks_are_filtered_as_docker_does() {
+    let mut swarm = swarm();
+    swarm.crash("web.1");
+    swarm.settle();
+    let node = NODE.to_string();
+    let swarm = &mut swarm;
+    assert_eq!(
+        tasks(swarm, &[("service", "web")]),
+        ["web.1", "web.1", "web.2"]
+    );
+    let running = [("service", "web"), ("desired-state", "running")];
+    assert_eq!(tasks(swarm, &running), ["web.1", "web.2"]);
+    let dead = [("service", "web"), ("desired-state", "shutdown")];
+    assert_eq!(tasks(swarm, &dead), ["web.1"]);
+    assert_eq!(
+        tasks(swarm, &[("node", &node), ("name", "cache")]),
+        ["cache.1"]
+    );
+    assert_eq!(tasks(swarm, &[("node", "nobody")]), [""; 0]);
+    assert_eq!(tasks(swarm, &[("service", "nothing")]), [""; 0]);
+    swarm.update("cache", |spec| spec.task.force_update = 1);
+    let old = [("service", "cache"), ("_up-to-date", "false")];
+    assert_eq!(tasks(swarm, &old), ["cache.1"]);
+    let new = [("service", "cache"), ("_up-to-date", "true")];
+    assert_eq!(tasks(swarm, &new), ["cache.1"]);
+}
+
+#[test]
+fn filters_that_nobody_knows_are_refused() {
+    let mut swarm = Swarm::new();
+    for request in [
+        Request::Services,
+        Request::Nodes,
+        Request::Tasks,
+        Request::Networks,
+    ] {
+        let refusal = swarm
+            .ask(request(filters(&[("colour", "red")])))
+            .unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::UnknownFilter { .. }),
+            "{refusal:?}"
+        );
+    }
+}
+
+#[test]
+fn nodes_networks_and_tasks_are_found() {
+    let mut swarm = swarm();
+    let leader = filters(&[("role", "manager")]);
+    let Ok(Response::Nodes(nodes)) = swarm.ask(Request::Nodes(leader)) else {
+        panic!("no nodes");
+    };
+    assert_eq!(nodes.len(), 1);
+    assert!(nodes[0].leader && nodes[0].reachable);
+    let host = swarm.ask(Request::Network("host".into()));
+    assert!(matches!(host, Ok(Response::Network(network)) if network.id == HOST.0));
+    let builtin = swarm.ask(Request::Networks(filters(&[("type", "builtin")])));
+    assert!(matches!(builtin, Ok(Response::Networks(networks)) if networks.len() == 3));
+    let task = swarm.tasks("web")[0].clone();
+    for reference in [task.id.to_string(), format!("{}.{}", task.name(), task.id)] {
+        let found = swarm.ask(Request::Task(reference));
+        assert!(matches!(found, Ok(Response::Task(found)) if found.id == task.id));
+    }
+}
+
+#[test]
+fn an_update_needs_the_objects_version_and_scaling_by_the_system_does_not_move_it() {
+    let mut swarm = swarm();
+    let service = swarm.state().services().by_name("web").unwrap().clone();
+    swarm.crash("web.1");
+    swarm.settle();
+    let update = |version| Request::UpdateService {
+        service: "web".into(),
+        version,
+        update: ServiceUpdate::Spec((*service.spec).clone()),
+    };
+    swarm.ask(update(service.meta.version)).unwrap();
+    let refusal = swarm.ask(update(service.meta.version)).unwrap_err();
+    assert!(
+        matches!(refusal, Refusal::OutOfSequence { .. }),
+        "{refusal:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_changed_is_refused_and_changes_nothing() {
+    let mut swarm = swarm();
+    let before = swarm.rows();
+    let mut attempt = |change: fn(&mut crate::model::spec::service::ServiceSpec)| {
+        let service = swarm.state().services().by_name("web").unwrap().clone();
+        let mut spec = (*service.spec).clone();
+        change(&mut spec);
+        let request = Request::UpdateService {
+            service: "web".into(),
+            version: service.meta.version,
+            update: ServiceUpdate::Spec(spec),
+        };
+        swarm.ask(request).unwrap_err().to_string()
+    };
+    assert!(attempt(|spec| spec.name = "other".into()).contains("renaming services"));
+    assert!(attempt(|spec| spec.mode = ServiceMode::Global).contains("Mode.Global"));
+    assert!(attempt(|spec| spec.task.container.tty = true).contains("TTY"));
+    let refusal = swarm.ask(create_request("web", 1)).unwrap_err();
+    assert!(matches!(
+        refusal,
+        Refusal::NameTaken {
+            kind: ObjectKind::Service,
+            ..
+        }
+    ));
+    let refusal = swarm
+        .ask(Request::RemoveService("nothing".into()))
+        .unwrap_err();
+    assert!(matches!(refusal, Refusal::NotFound { .. }));
+    let force = Request::RemoveNode {
+        node: NODE.to_string(),
+        force: true,
+    };
+    assert!(matches!(swarm.ask(force), Err(Refusal::InUse { .. })));
+    assert_eq!(swarm.rows(), before);
+}
+
+#[test]
+fn a_service_without_a_previous_spec_cannot_go_back() {
+    let mut swarm = swarm();
+    let version = swarm
+        .state()
+        .services()
+        .by_name("web")
+        .unwrap()
+        .meta
+        .version;
+    let refusal = swarm.ask(Request::UpdateService {
+        service: "web".into(),
+        version,
+        update: ServiceUpdate::Rollback,
+    });
+    assert_eq!(refusal, Err(Refusal::NoPreviousSpec("web".into())));
+}
+
+#[test]
+fn a_drained_node_gives_its_tasks_up_and_an_active_one_takes_them() {
+    use crate::model::spec::node::Availability;
+
+    let mut swarm = swarm();
+    let set = |swarm: &mut Swarm, availability| {
+        let node = swarm.state().nodes().find(NODE).unwrap().clone();
+        let mut spec = node.spec.clone();
+        spec.availability = availability;
+        let version = node.meta.version;
+        let node = NODE.to_string();
+        swarm
+            .ask(Request::UpdateNode {
+                node,
+                version,
+                spec,
+            })
+            .unwrap();
+        swarm.settle();
+    };
+    set(&mut swarm, Availability::Drain);
+    assert_eq!(swarm.containers(), 0);
+    let live = |task: &std::sync::Arc<crate::model::object::Task>| task.is_live();
+    let waiting: Vec<_> = swarm.tasks("web").into_iter().filter(live).collect();
+    assert_eq!(waiting.len(), 2);
+    assert!(
+        waiting
+            .iter()
+            .all(|task| task.status.state == TaskState::Pending)
+    );
+    set(&mut swarm, Availability::Active);
+    assert_eq!(swarm.running("web"), 2);
+}
+
+#[test]
+fn a_lowered_history_limit_is_applied_at_once() {
+    let mut swarm = swarm();
+    for _ in 0..4 {
+        swarm.crash("web.1");
+        swarm.settle();
+    }
+    assert_eq!(swarm.tasks("web").len(), 6);
+    let cluster = swarm.state().cluster().unwrap().clone();
+    let mut spec = cluster.spec.clone();
+    spec.orchestration.task_history_limit = Some(1);
+    let version = cluster.meta.version;
+    swarm.ask(Request::UpdateCluster { version, spec }).unwrap();
+    assert_eq!(swarm.tasks("web").len(), 3);
+}
