@@ -68,7 +68,7 @@ pub fn forget(state_dir: &Path) -> Result<(), MemberError> {
     let path = file(state_dir);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("remove", &path)(error));
+            Err(failed("remove", &path)(error))
         }
         _ => sync(state_dir),
     }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use skep::host::clock::Stopwatch;
 
 use crate::{http, image};
 
@@ -53,7 +54,7 @@ pub trait Engine {
 
 /// Waits until something holds, looking often: the figures are in milliseconds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     while !holds() {
         assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
         pause(Duration::from_millis(2));

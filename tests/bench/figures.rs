@@ -1,9 +1,10 @@
 //! The figures of one engine.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use skep::host::clock::Stopwatch;
 
 use crate::engine::{Engine, pause, until};
 
@@ -144,7 +145,7 @@ fn memory(engine: &dyn Engine, figures: &mut Figures) {
     pause(REST);
     let keepers: BTreeSet<u32> = container_pids(engine)
         .iter()
-        .map(|pid| status_field(*pid, "PPid:") as u32)
+        .map(|pid| parent(*pid))
         .collect();
     let count = keepers.len().max(1) as f64;
     figures.private_kb_per_container =
@@ -196,6 +197,12 @@ fn private_kb(pid: u32) -> f64 {
     field(&rollup, "Private_Clean:") + field(&rollup, "Private_Dirty:")
 }
 
+fn parent(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    line.and_then(|pid| pid.trim().parse().ok()).unwrap_or(0)
+}
+
 fn status_field(pid: u32, name: &str) -> f64 {
     field(
         &std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(),
@@ -210,7 +217,7 @@ fn field(text: &str, name: &str) -> f64 {
 }
 
 fn millis(work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     work();
     start.elapsed().as_secs_f64() * 1e3
 }

@@ -34,7 +34,7 @@ fn print(skep: &Figures, docker: Option<&Figures>) {
     for (row, (name, unit, ours)) in skep.rows().into_iter().enumerate() {
         let theirs = docker.map(|figures| figures.rows()[row].2);
         let ratio = theirs.map_or(String::new(), |theirs| format!("{:.1} x", theirs / ours));
-        let theirs = theirs.map_or("-".into(), |theirs| format!("{theirs:.2}"));
+        let theirs = theirs.map_or_else(|| "-".into(), |theirs| format!("{theirs:.2}"));
         println!(
             "{:<52} {ours:>14.2} {theirs:>14} {ratio:>8}",
             format!("{name}, {unit}")

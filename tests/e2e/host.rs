@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use skep::host::clock::Stopwatch;
 
 use crate::{image, tools};
 
@@ -158,7 +160,7 @@ impl Host {
     #[track_caller]
     pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let (_keep, never): (_, Receiver<()>) = mpsc::channel();
-        let start = Instant::now();
+        let start = Stopwatch::start();
         while !holds() {
             let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
             assert!(

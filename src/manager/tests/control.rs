@@ -91,13 +91,10 @@ fn a_start_that_several_ids_share_is_ambiguous() {
         swarm.create(&format!("s{n}"), 0);
     }
     let mut starts = BTreeSet::new();
-    let mut ids = swarm
-        .state()
-        .services()
-        .iter()
-        .map(|service| service.id.to_string());
-    let shared = ids.find(|id| !starts.insert(id[..1].to_owned())).unwrap();
-    let shared = shared[..1].to_owned();
+    let services = swarm.state().services().iter();
+    let ids: Vec<_> = services.map(|service| service.id.to_string()).collect();
+    let again = ids.iter().find(|id| !starts.insert(&id[..1]));
+    let shared = again.unwrap()[..1].to_owned();
     let refusal = swarm.ask(Request::Service(shared)).unwrap_err();
     assert!(
         matches!(refusal, Refusal::Ambiguous { matches: 2.., .. }),
