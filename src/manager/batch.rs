@@ -51,8 +51,7 @@ impl Manager {
         if self.flight.is_some() || self.stopping || !self.leading {
             return Ok(false);
         }
-        let has_facts = self.dispatcher.facts().next().is_some();
-        let has_news = has_facts || self.statuses.is_due(now);
+        let has_news = self.dispatcher.has_facts() || self.statuses.is_due(now);
         if self.queue.is_empty() && !has_news && self.dirty.is_empty() {
             return Ok(false);
         }
@@ -74,20 +73,21 @@ impl Manager {
     fn draft(&mut self, now: Time, rng: &mut Rng) -> (Batch, Vec<(RequestId, Response)>) {
         let dirty = std::mem::take(&mut self.dirty);
         let mut draft = Draft::begin(&mut self.state, now, dirty);
-        for (id, facts) in self.dispatcher.facts() {
+        while draft.room() > 0
+            && let Some((id, facts)) = self.dispatcher.take_facts()
+        {
             let Some(node) = draft.state().nodes().find(id).cloned() else {
                 continue;
             };
-            let status = dispatcher::news(&node.status, facts, now);
+            let status = dispatcher::news(&node.status, &facts, now);
             if let Some(status) = status {
                 draft.push(Change::SetNodeStatus { id, status });
             }
-            let description = facts.description.clone();
+            let description = facts.description;
             if let Some(description) = description.filter(|new| *new != node.description) {
                 draft.push(Change::DescribeNode { id, description });
             }
         }
-        self.dispatcher.forget_facts();
         for change in self.statuses.take(now, draft.room()) {
             draft.push(change);
         }

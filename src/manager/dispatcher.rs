@@ -81,13 +81,14 @@ impl Dispatcher {
         }
     }
 
-    /// What the nodes turned out to be, for the next batch.
-    pub fn facts(&self) -> impl Iterator<Item = (NodeId, &Facts)> {
-        self.facts.iter().map(|(node, facts)| (*node, facts))
+    /// Whether something was learnt that is not in the log.
+    pub fn has_facts(&self) -> bool {
+        !self.facts.is_empty()
     }
 
-    pub fn forget_facts(&mut self) {
-        self.facts.clear();
+    /// What a node turned out to be, for the next batch.
+    pub fn take_facts(&mut self) -> Option<(NodeId, Facts)> {
+        self.facts.pop_first()
     }
 
     pub fn take_said(&mut self) -> Vec<Said> {

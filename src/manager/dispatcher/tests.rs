@@ -65,8 +65,8 @@ impl Desk {
     }
 
     fn state_of(&self, node: NodeId) -> Option<NodeState> {
-        let mut facts = self.dispatcher.facts().filter(|(id, _)| *id == node);
-        facts.next()?.1.status.as_ref().map(|(state, _)| *state)
+        let facts = self.dispatcher.facts.get(&node)?;
+        facts.status.as_ref().map(|(state, _)| *state)
     }
 
     fn change(&mut self, task: u128, change: Change) -> Vec<Said> {
