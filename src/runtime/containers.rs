@@ -163,9 +163,10 @@ impl Runtime {
                 }
                 made => made.map_err(failed("make the container's directory"))?,
             }
+            // Written before the writable layer is made, which it leads to should this end here.
+            attempt.write_bundle(&bundle)?;
             let writable = fs::create_dir_all(&bundle.plan.writable);
-            writable.map_err(failed("make the writable layer"))?;
-            Ok(attempt.write_bundle(&bundle)?)
+            writable.map_err(failed("make the writable layer"))
         })
         .await
     }
@@ -201,7 +202,9 @@ impl Runtime {
         if let Some(exit) = attempt.exit()? {
             return Ok(exit);
         }
-        if let Some(shim) = attempt.running()?.and_then(|running| open(running.shim)) {
+        let running = attempt.running()?;
+        let running = running.ok_or_else(|| RuntimeError::NotRunning(id.to_owned()))?;
+        if let Some(shim) = open(running.shim) {
             let shim = Async::new_nonblocking(shim).map_err(failed("watch the shim"))?;
             shim.readable().await.map_err(failed("watch the shim"))?;
         }

@@ -19,6 +19,8 @@ use crate::runtime::plan::{ProcessPlan, Security};
 use crate::runtime::seccomp::Filter;
 use crate::runtime::shim::spec::FILTER_CAPABILITIES;
 
+const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+
 /// Becomes the program that a plan names.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -27,8 +29,8 @@ pub struct Program {
     filter: Option<Filter>,
     /// Set when capabilities were kept for the filter's sake.
     keep_only: Option<CapabilitySet>,
-    /// Rows and columns of the terminal: the program finds it sized.
-    size: Option<(u16, u16)>,
+    /// The program finds its terminal sized.
+    size: Option<Winsize>,
     /// Takes the reason of a failure; open in this process and its children, closed by success.
     failure: RawFd,
 }
@@ -65,7 +67,13 @@ impl Program {
     }
 
     /// Starts in a terminal of this many rows and columns.
-    pub fn in_terminal(self, size: Option<(u16, u16)>) -> Self {
+    pub fn in_terminal(self, rows_and_columns: Option<(u16, u16)>) -> Self {
+        let size = rows_and_columns.map(|(ws_row, ws_col)| Winsize {
+            ws_row,
+            ws_col,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        });
         Self { size, ..self }
     }
 
@@ -76,13 +84,13 @@ impl Program {
         unsafe {
             libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         }
-        if let Some((ws_row, ws_col)) = self.size {
-            let size = Winsize {
-                ws_row,
-                ws_col,
-                ws_xpixel: 0,
-                ws_ypixel: 0,
-            };
+        // The daemon's keys are not the container's. A kernel without keys has none to leave.
+        // SAFETY: joining an unnamed session keyring passes a null name and nothing else.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
+        }
+        if let Some(size) = self.size {
             // A program can live with a terminal of another size.
             let _ = rustix::termios::tcsetwinsize(rustix::stdio::stdin(), size);
         }

@@ -136,9 +136,7 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
         started: clock::now(),
     };
     attempt.write_running(&running)?;
-    Hierarchy::detect()?
-        .group(bundle.cgroup_parent.join("shims"))
-        .join()?;
+    let shims = Hierarchy::detect()?.group(bundle.cgroup_parent.join("shims"));
     let log = Ring::create(&attempt.dir, bundle.log_bytes).map_err(failed("create the log"))?;
     let mut plan = bundle.plan;
     group.create()?;
@@ -151,6 +149,9 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
     let user = prepare_root(attempt, &mut plan)?;
     write_config(attempt, &plan, &user, group)?;
 
+    // As late as can be: the kernel takes some ten milliseconds for the first of several moves
+    // between groups, and the container's first process is about to make the next ones.
+    shims.join()?;
     let (failure, failing) = pipe(PipeFlags::CLOEXEC)?;
     let (mut container, ends) = build(attempt, &plan, failing)?;
     let init = container.pid().ok_or(ShimError::Vanished)?.as_raw();

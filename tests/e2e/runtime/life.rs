@@ -1,7 +1,7 @@
 //! Starts and ends.
 
 use skep::runtime::adopt::Found;
-use skep::runtime::attempt::ProcessMark;
+use skep::runtime::attempt::{Attempt, ProcessMark, Running};
 
 use super::*;
 
@@ -9,11 +9,20 @@ const FOR_EVER: &str = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; 
 
 /// Kills a process and waits until it is dead.
 fn kill_9(mark: ProcessMark) {
+    let pid = rustix::process::Pid::from_raw(mark.pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    await_death(mark);
+}
+
+fn await_death(mark: ProcessMark) {
     use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-    let process = pidfd_open(Pid::from_raw(mark.pid).unwrap(), PidfdFlags::empty()).unwrap();
-    pidfd_send_signal(&process, Signal::KILL).unwrap();
-    poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let Ok(process) = pidfd_open(Pid::from_raw(mark.pid).unwrap(), PidfdFlags::empty()) else {
+        return;
+    };
+    if mark.is_there() {
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+    }
 }
 
 #[test]
@@ -126,6 +135,46 @@ fn a_shim_killed_while_no_daemon_ran_is_swept_at_the_next_start() {
     let found = block_on(host.runtime.adopt()).unwrap();
     assert!(matches!(&found[0].state, Found::Ended(_, exit) if exit.code.is_none()));
     assert!(!running.init.unwrap().is_there());
+}
+
+/// The moment between a first process that waits and the word that it may start.
+#[test]
+fn a_first_process_left_by_a_shim_that_was_killed_before_its_start_is_swept() {
+    let Some(mut host) = host("halfway") else {
+        return;
+    };
+    block_on(host.runtime.prepare(host.plan('a', FOR_EVER))).unwrap();
+    let running = block_on(host.runtime.start(&id('a'))).unwrap();
+    kill_9(running.shim);
+    let dir = host.dir.join("run/containers").join(id('a'));
+    let never_started = Running {
+        init: None,
+        ..running
+    };
+    Attempt { dir }.write_running(&never_started).unwrap();
+    host.restart();
+    assert_eq!(block_on(host.runtime.adopt()).unwrap().len(), 0);
+    assert!(!running.init.unwrap().is_there());
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn folders_without_a_plan_and_groups_without_a_folder_are_swept() {
+    let Some(mut host) = host("strays") else {
+        return;
+    };
+    fs::create_dir(host.dir.join("run/containers").join(id('b'))).unwrap();
+    let stray = host.start(host.plan('a', FOR_EVER)).unwrap();
+    host.await_line(&stray, "ready");
+    let dir = host.dir.join("run/containers").join(&stray);
+    let aside = host.dir.join("aside");
+    fs::rename(&dir, &aside).unwrap();
+    let running = Attempt { dir: aside }.running().unwrap().unwrap();
+    host.restart();
+    assert_eq!(block_on(host.runtime.adopt()).unwrap().len(), 0);
+    fs::remove_dir_all(host.dir.join("writable-a")).unwrap();
+    await_death(running.shim);
+    assert_eq!(host.leftovers(), Vec::<String>::new());
 }
 
 #[test]
