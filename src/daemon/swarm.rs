@@ -109,8 +109,12 @@ pub enum SwarmError {
     Lock(#[from] LockError),
     #[error(transparent)]
     Member(#[from] MemberError),
-    #[error("{0}, but this host is a member of a swarm: restore it or remove the member file", .dir.display())]
-    Lost { dir: PathBuf },
+    #[error(
+        "{} is empty, but this host is a member of a swarm: restore it, or remove the file \
+         \"member\" beside it to start outside any swarm",
+        .0.display()
+    )]
+    Lost(PathBuf),
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,
@@ -152,9 +156,7 @@ impl Swarm {
         };
         let (store, opened) = self.open_store().await?;
         if opened.is_new() {
-            return Err(SwarmError::Lost {
-                dir: self.manager_dir(),
-            });
+            return Err(SwarmError::Lost(self.manager_dir()));
         }
         let parts = self.start(member, store, opened)?;
         self.place.replace(Place::Inside(parts));
