@@ -61,12 +61,8 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a figure is taken by looking again and again"
-)]
 pub fn pause(duration: Duration) {
-    std::thread::sleep(duration);
+    futures_lite::future::block_on(skep::host::wait::sleep(duration));
 }
 
 /// An ext4 filesystem on a loop device of its own.
