@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::agent::containers::{Attempt, Condition, Containers, Exit, Found, Record, RecordError};
 use crate::host::clock;
 use crate::host::wait::blocking;
+use crate::image::hello;
 use crate::image::platform::Platform;
 use crate::image::store::{Image, ImageStore, ResolveError};
 use crate::model::id::NodeId;
@@ -41,6 +42,7 @@ pub struct HostContainers {
     pub images: Arc<ImageStore>,
     pub volumes: Volumes,
     pub node: NodeId,
+    pub hostname: String,
     /// Writable layers, on the disk of the state directory.
     pub layers_dir: PathBuf,
     pub records_dir: PathBuf,
@@ -162,7 +164,7 @@ impl HostContainers {
                 created: clock::now(),
             },
             labels: self.labels(task),
-            env: Vec::new(),
+            env: self.env(task, &image),
             volumes,
             files: Vec::new(),
         })?)
@@ -181,6 +183,17 @@ impl HostContainers {
             });
         }
         Ok(image)
+    }
+
+    /// What the built-in image says of itself; other images get nothing that Docker would not give.
+    fn env(&self, task: &Assignment, image: &Image) -> Vec<String> {
+        if !image.config.config.labels.contains_key(hello::LABEL) {
+            return Vec::new();
+        }
+        vec![
+            format!("SKEP_TASK={}", task.task_name()),
+            format!("SKEP_NODE={}", self.hostname),
+        ]
     }
 
     /// Where the named volumes of a spec lie, made if they are not there yet.

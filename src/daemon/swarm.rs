@@ -314,6 +314,7 @@ impl Swarm {
             images: self.host.images.clone(),
             volumes: self.host.volumes.clone(),
             node,
+            hostname: self.host.description.hostname.clone(),
             layers_dir: self.layers_dir(),
             records_dir: self.host.run_dir.join("records"),
         }

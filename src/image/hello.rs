@@ -21,7 +21,8 @@ use crate::image::unpack::Unpacked;
 /// The image's name.
 pub const HELLO: &str = "hello:latest";
 const PROGRAM: &str = "skep";
-const LABEL: &str = "skep.builtin";
+/// The label that tells it from images that people made.
+pub const LABEL: &str = "skep.builtin";
 /// The same program makes the same image everywhere, so it is not dated.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
