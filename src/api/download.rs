@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_lite::{Stream, StreamExt, stream};
 
 use crate::api::answer::Broken;
+use crate::api::merge::merged;
 use crate::host::wait::blocking;
 
 const PIECES_MAX: usize = 8;
@@ -33,7 +34,7 @@ pub fn send<E: std::fmt::Display + 'static>(
     let end = stream::once_future(working);
     let failure = end.filter_map(|result| result.err().map(Err));
     // The pieces first: the work is over only when they have been taken.
-    stream::or(written.fuse(), failure.fuse())
+    merged(Box::pin(written), Box::pin(failure))
 }
 
 /// The writing end.

@@ -13,6 +13,7 @@ pub mod context;
 pub mod failure;
 mod containers;
 mod log_stream;
+mod merge;
 mod upgraded;
 mod upload;
 mod download;

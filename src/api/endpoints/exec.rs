@@ -15,6 +15,7 @@ use crate::api::context::Context;
 use crate::api::execs::{Exec, Progress};
 use crate::api::failure::Failure;
 use crate::api::log_stream::frame;
+use crate::api::merge::merged;
 use crate::api::types::Labels;
 use crate::api::types::exec as json;
 use crate::api::upgraded::Duplex;
@@ -277,7 +278,7 @@ fn output(streams: &Streams) -> Output {
             let stdout = chunks(stdout, |bytes| frame(Stream::Stdout, bytes));
             let stderr = chunks(stderr, |bytes| frame(Stream::Stderr, bytes));
             // What has ended must not be polled again.
-            Box::pin(stream::or(stderr.fuse(), stdout.fuse()))
+            Box::pin(merged(Box::pin(stderr), Box::pin(stdout)))
         }
     }
 }
