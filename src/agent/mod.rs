@@ -348,7 +348,7 @@ impl Agent {
             let messages = statuses.chunks(STATUSES_PER_MESSAGE);
             effects.extend(messages.map(|some| Effect::Send(ToManager::Status(some.to_vec()))));
         }
-        if self.leaving && self.tasks.is_empty() {
+        if self.leaving && self.tasks.values().all(Task::is_stuck) {
             effects.push(Effect::Done);
         }
         effects

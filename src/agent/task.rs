@@ -22,9 +22,13 @@ use crate::wire::session::{Assignment, StatusUpdate};
 /// What outlives SIGKILL (a process that waits for a dead disk) is killed again this often.
 const KILL_AGAIN_MS: u64 = 10_000;
 
-/// A container that could not be removed is tried again after this, and so often in all.
+/// A container that could not be removed is tried again after this, and then after twice as long
+/// each time, so often doubled.
 const REMOVE_AGAIN_MS: u64 = 10_000;
-const REMOVE_TRIES: u32 = 5;
+const REMOVE_DOUBLINGS_MAX: u32 = 6;
+
+/// A node that leaves tries so often to remove a container.
+const REMOVE_TRIES: u32 = 4;
 
 /// Most bytes of log that go with a status.
 const LOG_TAIL_BYTES: usize = 4096;
@@ -173,6 +177,17 @@ impl Task {
         self.forgotten && self.phase == Phase::Gone
     }
 
+    /// Whether the container stays though it was tried to remove it several times.
+    pub fn is_stuck(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Removing {
+                tries: REMOVE_TRIES..,
+                again_at: Some(_)
+            }
+        )
+    }
+
     /// Takes in what the manager wants and knows of the task.
     pub fn assign(&mut self, assignment: &Assignment, now: Time, moves: &mut Moves) {
         self.forgotten = false;
@@ -215,10 +230,10 @@ impl Task {
             (News::Exited(exit), Phase::Stopping { .. }) => self.ended(exit, true, now, moves),
             (News::Removed, Phase::Removing { .. }) => self.phase = Phase::Gone,
             (News::RemoveFailed, Phase::Removing { tries, .. }) => {
-                let again_at = Some(now.plus_ms(REMOVE_AGAIN_MS));
-                self.phase = match *tries {
-                    REMOVE_TRIES.. => Phase::Gone,
-                    tries => Phase::Removing { tries, again_at },
+                let again_at = Some(now.plus_ms(remove_again_ms(*tries)));
+                self.phase = Phase::Removing {
+                    tries: *tries,
+                    again_at,
                 };
             }
             _ => {}
@@ -253,9 +268,10 @@ impl Task {
                 self.remove(tries, moves);
             }
             Phase::Removing {
-                again_at: Some(at), ..
+                tries,
+                again_at: Some(at),
             } => {
-                *at = now.plus_ms(REMOVE_AGAIN_MS).min(*at);
+                *at = now.plus_ms(remove_again_ms(*tries)).min(*at);
             }
             _ => {}
         }
@@ -401,7 +417,7 @@ impl Task {
 
     fn remove(&mut self, tries: u32, moves: &mut Moves) {
         self.phase = Phase::Removing {
-            tries: tries + 1,
+            tries: tries.saturating_add(1),
             again_at: None,
         };
         moves.effects.push(Effect::Remove(self.attempt));
@@ -411,6 +427,11 @@ impl Task {
         let grace_ns = self.assignment.spec.container.stop_grace_period_ns;
         ms_of_ns(grace_ns.unwrap_or(STOP_GRACE_PERIOD_NS))
     }
+}
+
+fn remove_again_ms(tries: u32) -> u64 {
+    let doublings = tries.saturating_sub(1).min(REMOVE_DOUBLINGS_MAX);
+    REMOVE_AGAIN_MS << doublings
 }
 
 /// Docker's words for an end that is no success.

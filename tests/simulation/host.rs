@@ -1,0 +1,212 @@
+//! A host: its agent while its daemon runs, and its containers, which outlive the daemon.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use skep::agent::containers::{Attempt, Condition, ContainerId, Exit, Found, Record};
+use skep::agent::task::News;
+use skep::agent::{Agent, Effect};
+use skep::host::rng::Rng;
+use skep::manager::dispatcher::SessionId;
+use skep::model::id::{NodeId, TaskId};
+use skep::model::spec::node::NodeDescription;
+use skep::model::time::Time;
+
+/// What the runtime does when it is asked to.
+#[derive(Clone, Debug)]
+pub enum Order {
+    Prepare(Record),
+    Start(Attempt),
+    Stop,
+    Kill,
+    Remove(Attempt),
+}
+
+#[derive(Debug)]
+pub struct Host {
+    pub node: NodeId,
+    pub agent: Option<Agent>,
+    pub rng: Rng,
+    /// Counts the daemons; news for an earlier one is no news.
+    pub life: u64,
+    pub session: Option<SessionId>,
+    /// Nothing reaches the manager before this.
+    pub isolated_until: Time,
+    pub containers: BTreeMap<ContainerId, Container>,
+    /// Every task that the manager gave this host.
+    pub assigned: BTreeSet<TaskId>,
+}
+
+#[derive(Debug)]
+pub struct Container {
+    record: Record,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Prepared,
+    Running(Time),
+    Ended(Exit),
+}
+
+/// What a carried out order leads to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub news: Option<News>,
+    /// The container's process was told to end, and ends with this code.
+    pub ends: Option<u8>,
+}
+
+impl Host {
+    pub fn new(node: NodeId, rng: Rng) -> Self {
+        Self {
+            node,
+            agent: None,
+            rng,
+            life: 0,
+            session: None,
+            isolated_until: Time::default(),
+            containers: BTreeMap::new(),
+            assigned: BTreeSet::new(),
+        }
+    }
+
+    /// A daemon starts; what it finds of an earlier one's.
+    pub fn start_daemon(&mut self) -> Vec<Found> {
+        self.life += 1;
+        self.agent = Some(Agent::new(self.node, NodeDescription::default()));
+        self.containers
+            .retain(|_, container| !matches!(container.state, State::Prepared));
+        self.containers
+            .values()
+            .filter_map(Container::found)
+            .collect()
+    }
+
+    /// The machine restarts: nothing in its run directory is left.
+    pub fn reboot(&mut self) {
+        self.containers.clear();
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = Attempt> {
+        let running = self
+            .containers
+            .values()
+            .filter(|container| container.is_running());
+        running.map(|container| container.record.attempt)
+    }
+
+    /// Whether a container of the task runs here.
+    pub fn runs(&self, task: TaskId) -> bool {
+        self.running().any(|attempt| attempt.task == task)
+    }
+
+    /// Does what the agent wants of the runtime, or fails to.
+    pub fn carry_out(&mut self, order: Order, now: Time, fails: bool) -> Outcome {
+        let news = |news| Outcome {
+            news: Some(news),
+            ends: None,
+        };
+        let ends = |code| Outcome {
+            news: None,
+            ends: Some(code),
+        };
+        match order {
+            Order::Prepare(_) if fails => news(News::PrepareFailed {
+                reason: "no such image".into(),
+            }),
+            Order::Start(_) if fails => news(News::StartFailed {
+                reason: "no such program".into(),
+            }),
+            Order::Remove(_) if fails => news(News::RemoveFailed),
+            Order::Prepare(record) => {
+                assert!(self.assigned.contains(&record.attempt.task), "not its task");
+                let container = Container {
+                    record,
+                    state: State::Prepared,
+                };
+                self.containers
+                    .insert(container.record.attempt.container, container);
+                news(News::Prepared)
+            }
+            Order::Start(attempt) => {
+                let container = self
+                    .containers
+                    .get_mut(&attempt.container)
+                    .expect("unprepared");
+                assert!(matches!(container.state, State::Prepared), "started twice");
+                container.state = State::Running(now);
+                news(News::Started { pid: 7 })
+            }
+            // A process may ignore its stop signal.
+            Order::Stop if fails => Outcome::default(),
+            Order::Stop => ends(143),
+            Order::Kill => ends(137),
+            Order::Remove(attempt) => {
+                let container = self.containers.remove(&attempt.container);
+                assert!(
+                    !container.is_some_and(|c| c.is_running()),
+                    "removed while it runs"
+                );
+                news(News::Removed)
+            }
+        }
+    }
+
+    /// A running container ends; what there is to tell about it.
+    pub fn end(&mut self, container: ContainerId, code: u8, now: Time) -> Option<News> {
+        let container = self
+            .containers
+            .get_mut(&container)
+            .filter(|c| c.is_running())?;
+        let exit = Exit {
+            code: Some(code),
+            at: now,
+            ..Exit::default()
+        };
+        container.state = State::Ended(exit.clone());
+        Some(News::Exited(exit))
+    }
+}
+
+impl Container {
+    fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(_))
+    }
+
+    fn found(&self) -> Option<Found> {
+        let condition = match &self.state {
+            State::Prepared => return None,
+            State::Running(since) => Condition::Running {
+                pid: 7,
+                since: *since,
+            },
+            State::Ended(exit) => Condition::Ended(exit.clone()),
+        };
+        Some(Found {
+            record: self.record.clone(),
+            condition,
+        })
+    }
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.record.attempt.task, self.state)
+    }
+}
+
+impl Order {
+    /// The order that an effect is, if it is one for the runtime.
+    pub fn of(effect: Effect) -> Option<(Attempt, Self)> {
+        Some(match effect {
+            Effect::Prepare(record) => (record.attempt, Self::Prepare(record)),
+            Effect::Start(attempt) => (attempt, Self::Start(attempt)),
+            Effect::Stop(attempt) => (attempt, Self::Stop),
+            Effect::Kill(attempt) => (attempt, Self::Kill),
+            Effect::Remove(attempt) => (attempt, Self::Remove(attempt)),
+            Effect::Send(_) | Effect::HangUp | Effect::Done => return None,
+        })
+    }
+}

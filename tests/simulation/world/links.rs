@@ -1,0 +1,88 @@
+//! Connections between agents and the manager.
+
+use skep::agent::Event;
+use skep::manager::dispatcher::SessionId;
+use skep::model::time::Time;
+use skep::wire::frame;
+use skep::wire::session::ToManager;
+
+use crate::world::{Happening, World};
+
+/// A connection: what is sent arrives in order, or not at all once it is cut.
+pub(super) struct Line {
+    pub(super) host: usize,
+    pub(super) is_cut: bool,
+    last_up: Time,
+    pub(super) last_down: Time,
+}
+
+impl World {
+    /// A connection breaks, and neither side knows at once.
+    pub fn cut(&mut self, host: usize) {
+        let Some(session) = self.hosts[host].session else {
+            return;
+        };
+        if let Some(line) = self.lines.get_mut(&session) {
+            line.is_cut = true;
+        }
+        let (agent_ms, manager_ms) = (self.dice.below(1_000), self.dice.below(8_000));
+        self.after(agent_ms, Happening::AgentHearsEnd(session));
+        self.after(manager_ms, Happening::ManagerHearsEnd(session));
+    }
+
+    pub(super) fn send(&mut self, session: Option<SessionId>, message: &ToManager) {
+        let at = self.now.plus_ms(1 + self.dice.below(50));
+        let line = session.and_then(|session| self.lines.get_mut(&session).zip(Some(session)));
+        if let Some((line, session)) = line {
+            line.last_up = line.last_up.max(at);
+            let (at, bytes) = (line.last_up, frame::encode(message).unwrap());
+            self.at(at, Happening::ToManager(session, bytes));
+        }
+    }
+
+    pub(super) fn dial(&mut self, host: usize, life: u64) {
+        let dialler = &self.hosts[host];
+        if dialler.agent.is_none() || dialler.life != life || dialler.session.is_some() {
+            return;
+        }
+        if self.manager.is_none() || dialler.isolated_until > self.now {
+            return self.dial_after(host, 1_000);
+        }
+        self.count += 1;
+        let session = SessionId(self.count);
+        let line = Line {
+            host,
+            is_cut: false,
+            last_up: self.now,
+            last_down: self.now,
+        };
+        self.lines.insert(session, line);
+        self.hosts[host].session = Some(session);
+        self.step_agent(host, Event::Connected);
+    }
+
+    pub(super) fn agent_hears_end(&mut self, session: SessionId) {
+        let host = self
+            .hosts
+            .iter()
+            .position(|host| host.session == Some(session));
+        if let Some(host) = host {
+            self.hosts[host].session = None;
+            self.step_agent(host, Event::Disconnected);
+            let ms = 100 + self.dice.below(1_000);
+            self.dial_after(host, ms);
+        }
+    }
+
+    /// The agent's end of a session is closed; what it sent before still arrives.
+    pub(super) fn end_up(&mut self, session: SessionId) {
+        if let Some(line) = self.lines.get(&session) {
+            self.at(line.last_up, Happening::ManagerHearsEnd(session));
+        }
+    }
+
+    pub(super) fn dial_after(&mut self, host: usize, ms: u64) {
+        let life = self.hosts[host].life;
+        self.after(ms, Happening::Dial { host, life });
+    }
+}
