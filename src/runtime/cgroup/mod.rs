@@ -136,6 +136,18 @@ impl Cgroup {
         Path::new("/").join(&self.path)
     }
 
+    /// Version 1's folders of this group by controller; none on version 2, where one mount shows
+    /// everything.
+    pub fn legacy_dirs(&self) -> BTreeMap<String, PathBuf> {
+        match &self.hierarchy {
+            Hierarchy::Unified(_) => BTreeMap::new(),
+            Hierarchy::Legacy { controllers, .. } => controllers
+                .iter()
+                .map(|(name, root)| (name.clone(), root.join(&self.path)))
+                .collect(),
+        }
+    }
+
     /// Makes the group and those above it in every hierarchy.
     pub fn create(&self) -> Result<(), CgroupError> {
         for root in self.roots() {

@@ -261,13 +261,13 @@ fn write_config(
     user: &User,
     group: &Cgroup,
 ) -> Result<(), ShimError> {
-    let (root, etc, cgroup) = (attempt.root(), attempt.etc(), group.absolute());
+    let (root, etc) = (attempt.root(), attempt.etc());
     let init = attempt.init();
     let places = Places {
         root: &root,
         etc: &etc,
         init: plan.process.init.then_some(init.as_path()),
-        cgroup: &cgroup,
+        group,
     };
     let config = spec::config(plan, user, places).to_string();
     fs::write(attempt.dir.join("config.json"), config).map_err(failed("write config.json"))

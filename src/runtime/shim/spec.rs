@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::runtime::cgroup::Cgroup;
 use crate::runtime::plan::{MountKind, MountPlan, Network, Plan, ProcessPlan, Security};
 use crate::runtime::shim::users::User;
 
@@ -44,7 +45,7 @@ pub struct Places<'a> {
     pub root: &'a Path,
     pub etc: &'a Path,
     pub init: Option<&'a Path>,
-    pub cgroup: &'a Path,
+    pub group: &'a Cgroup,
 }
 
 /// The whole `config.json`.
@@ -124,7 +125,7 @@ fn linux(plan: &Plan, places: Places<'_>) -> Value {
         "private"
     };
     json!({
-        "cgroupsPath": places.cgroup,
+        "cgroupsPath": places.group.absolute(),
         // Limits are written by `cgroup`; libcontainer writes version 1's device list only.
         "resources": {"devices": [{"allow": false, "access": "rwm"}]},
         "namespaces": namespaces,
@@ -164,18 +165,13 @@ fn mounts(plan: &Plan, places: Places<'_>) -> Vec<Value> {
             &["nosuid", "noexec", "nodev", "ro"],
         ),
         mount(
-            "/sys/fs/cgroup",
-            "cgroup",
-            "cgroup",
-            &["nosuid", "noexec", "nodev", "relatime", "ro"],
-        ),
-        mount(
             "/dev/mqueue",
             "mqueue",
             "mqueue",
             &["nosuid", "noexec", "nodev"],
         ),
     ];
+    all.extend(control_groups(places.group));
     if !plan.mounts.iter().any(|mount| mount.target == "/dev/shm") {
         let options = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
         all.push(mount("/dev/shm", "tmpfs", "shm", &options));
@@ -193,6 +189,25 @@ fn mounts(plan: &Plan, places: Places<'_>) -> Vec<Value> {
     let mut own: Vec<_> = plan.mounts.iter().collect();
     own.sort_by_key(|mount| Path::new(&mount.target).components().count());
     all.extend(own.into_iter().map(own_mount));
+    all
+}
+
+/// A container sees its own group and cannot change it. On version 1 the folders are bound one by
+/// one: libcontainer's own way leaves them writable, and fails on controllers that share a
+/// hierarchy (`cpu,cpuacct`, as systemd has them).
+fn control_groups(group: &Cgroup) -> Vec<Value> {
+    const OPTIONS: [&str; 4] = ["nosuid", "noexec", "nodev", "ro"];
+    let legacy = group.legacy_dirs();
+    if legacy.is_empty() {
+        return vec![mount("/sys/fs/cgroup", "cgroup", "cgroup", &OPTIONS)];
+    }
+    let options = ["nosuid", "noexec", "nodev", "mode=755", "size=64k"];
+    let mut all = vec![mount("/sys/fs/cgroup", "tmpfs", "tmpfs", &options)];
+    for (name, dir) in legacy {
+        let target = format!("/sys/fs/cgroup/{name}");
+        let options = [&["bind"], &OPTIONS[..]].concat();
+        all.push(mount(&target, "bind", dir, &options));
+    }
     all
 }
 

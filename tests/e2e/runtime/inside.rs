@@ -183,6 +183,18 @@ fn limits_are_enforced_and_seen_from_inside() {
 }
 
 #[test]
+fn a_container_cannot_raise_its_own_limits() {
+    let Some(host) = host("raise") else { return };
+    let tries = "cd /sys/fs/cgroup; for file in pids/pids.max pids.max \
+                 memory/memory.limit_in_bytes memory.max; do \
+                 [ ! -e $file ] || { echo 1g >$file && echo raised $file; }; done; echo tried";
+    let (_, output) = host.run(host.plan('a', tries));
+    assert!(output.contains("tried\n"), "{output}");
+    assert!(!output.contains("raised"), "{output}");
+    assert_eq!(output.matches("Read-only").count(), 2, "{output}");
+}
+
+#[test]
 fn running_out_of_memory_is_told_from_other_ends() {
     let Some(host) = host("oom") else { return };
     let mut plan = host.plan('a', "echo begin; tail /dev/zero; echo not reached");
