@@ -11,6 +11,7 @@ use crate::api::types::Labels;
 use crate::api::types::event::{Actor, Event};
 use crate::api::types::timestamp::nanoseconds;
 use crate::model::time::Time;
+use crate::runtime::plan::Plan;
 use crate::wire::control::ObjectEvent;
 
 /// As many as Docker keeps.
@@ -52,6 +53,16 @@ impl Events {
     /// Something happened on this host: to a container, an image, a volume.
     pub fn publish_local(&self, at: Time, kind: &str, action: &str, actor: (String, Labels)) {
         self.publish("local", at, kind, action, actor);
+    }
+
+    /// Something happened to a container of this host.
+    pub fn publish_container(&self, at: Time, action: &str, plan: &Plan, more: &[(&str, String)]) {
+        let named = [("image", &plan.origin.image), ("name", &plan.origin.name)];
+        let mut attributes = plan.labels.clone();
+        attributes.extend(named.map(|(key, value)| (key.to_owned(), value.clone())));
+        let more = more.iter();
+        attributes.extend(more.map(|(key, value)| ((*key).to_owned(), value.clone())));
+        self.publish_local(at, "container", action, (plan.id.clone(), attributes));
     }
 
     /// Reads from the oldest event that is kept.
@@ -150,6 +161,28 @@ mod tests {
         assert!(listener.take().is_none());
         let late = future::block_on(future::zip(listener.next(), async { publish(&events, 3) }));
         assert_eq!(late.0.actor.id, "3");
+    }
+
+    #[test]
+    fn what_happens_to_containers_carries_their_labels_and_names() {
+        let events = Rc::new(Events::default());
+        let mut plan = Plan::default();
+        plan.id = "c0".repeat(32);
+        plan.labels.insert("a".into(), "b".into());
+        plan.origin.name = "web.1".into();
+        plan.origin.image = "hello".into();
+        let more = [("exitCode", "3".to_owned())];
+        events.publish_container(Time(1), "die", &plan, &more);
+        let event = events.listen().take().unwrap();
+        let attribute = |key: &str| event.actor.attributes[key].as_str();
+        assert_eq!(
+            (event.status.as_str(), event.from.as_str()),
+            ("die", "hello")
+        );
+        assert_eq!(
+            [attribute("a"), attribute("name"), attribute("exitCode")],
+            ["b", "web.1", "3"]
+        );
     }
 
     #[test]

@@ -66,10 +66,20 @@ pub fn is_on(switch: &str) -> bool {
     read(&format!("/proc/sys/{switch}")).trim() == "1"
 }
 
+/// When this host started, in seconds since 1970.
+pub fn boot_s() -> u64 {
+    boot_line(&read("/proc/stat")).unwrap_or(0)
+}
+
 /// How many files this process has open.
 pub fn open_files() -> u64 {
     let count = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     u64::try_from(count).unwrap_or(0)
+}
+
+fn boot_line(stat: &str) -> Option<u64> {
+    let mut lines = stat.lines().filter_map(|line| line.strip_prefix("btime "));
+    lines.next()?.trim().parse().ok()
 }
 
 fn os_release(text: &str, key: &str) -> Option<String> {
@@ -98,6 +108,15 @@ mod tests {
         let legacy = Controllers::legacy(legacy);
         assert!(legacy.has("cpu") && !legacy.has("memory"));
         assert_eq!(legacy.warnings(), ["WARNING: No memory limit support"]);
+    }
+
+    #[test]
+    fn the_kernel_tells_when_it_started() {
+        assert_eq!(
+            boot_line("cpu 1 2\nbtime 1795428000\nprocesses 3\n"),
+            Some(1_795_428_000)
+        );
+        assert_eq!(boot_line("cpu 1 2\n"), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::agent::containers::{Attempt, Condition, Containers, Exit, Found, Record, RecordError};
+use crate::api::events::Events;
 use crate::host::clock;
 use crate::host::wait::blocking;
 use crate::image::hello;
@@ -41,6 +42,8 @@ pub struct HostContainers {
     pub runtime: Rc<Runtime>,
     pub images: Arc<ImageStore>,
     pub volumes: Volumes,
+    /// Told what happens to containers.
+    pub events: Rc<Events>,
     pub node: NodeId,
     pub hostname: String,
     /// Writable layers, on the disk of the state directory.
@@ -103,18 +106,30 @@ impl Containers for HostContainers {
         let plan = self.plan(&id, &record.assignment).await?;
         let bytes = record.encode()?;
         fs::write(self.record_path(&id), bytes).map_err(record_failed("write", &id))?;
-        Ok(self.runtime.prepare(plan).await?)
+        self.runtime.prepare(plan).await?;
+        self.publish(&id, "create", &[]);
+        Ok(())
     }
 
     async fn start(&self, attempt: Attempt) -> Result<u32, ContainersError> {
-        let running = self.runtime.start(&attempt.container.to_string()).await?;
+        let id = attempt.container.to_string();
+        let running = self.runtime.start(&id).await?;
+        self.publish(&id, "start", &[]);
         let pid = running.init.map_or(0, |init| init.pid);
         Ok(u32::try_from(pid).unwrap_or(0))
     }
 
     async fn wait(&self, attempt: Attempt) -> Exit {
-        match self.runtime.wait(&attempt.container.to_string()).await {
-            Ok(exit) => seen(&exit),
+        let id = attempt.container.to_string();
+        match self.runtime.wait(&id).await {
+            Ok(exit) => {
+                if exit.oom_killed {
+                    self.publish(&id, "oom", &[]);
+                }
+                let code = exit.code.map_or_else(String::new, |code| code.to_string());
+                self.publish(&id, "die", &[("exitCode", code)]);
+                seen(&exit)
+            }
             Err(error) => {
                 tracing::warn!("container {}: {error}", attempt.container);
                 Exit {
@@ -128,15 +143,28 @@ impl Containers for HostContainers {
     async fn stop(&self, attempt: Attempt) -> Result<(), ContainersError> {
         let id = attempt.container.to_string();
         let signal = self.runtime.bundle(&id)?.plan.process.stop_signal;
-        Ok(self.runtime.signal(&id, signal)?)
+        self.runtime.signal(&id, signal)?;
+        self.publish(&id, "kill", &[("signal", signal.to_string())]);
+        Ok(())
     }
 
     async fn kill(&self, attempt: Attempt) -> Result<(), ContainersError> {
-        Ok(self.runtime.kill(&attempt.container.to_string())?)
+        let id = attempt.container.to_string();
+        self.runtime.kill(&id)?;
+        self.publish(&id, "kill", &[("signal", libc::SIGKILL.to_string())]);
+        Ok(())
     }
 
     async fn remove(&self, attempt: Attempt) -> Result<(), ContainersError> {
-        self.remove_id(&attempt.container.to_string()).await
+        let id = attempt.container.to_string();
+        // Read before it is gone.
+        let plan = self.runtime.bundle(&id).map(|bundle| bundle.plan);
+        self.remove_id(&id).await?;
+        if let Ok(plan) = plan {
+            self.events
+                .publish_container(clock::now(), "destroy", &plan, &[]);
+        }
+        Ok(())
     }
 }
 
@@ -231,6 +259,14 @@ impl HostContainers {
         ];
         labels.extend(swarm.map(|(key, value)| (format!("com.docker.swarm.{key}"), value)));
         labels
+    }
+
+    /// Tells of something that happened to a container; one that is gone is not told of.
+    fn publish(&self, id: &str, action: &str, more: &[(&str, String)]) {
+        if let Ok(bundle) = self.runtime.bundle(id) {
+            self.events
+                .publish_container(clock::now(), action, &bundle.plan, more);
+        }
     }
 
     async fn remove_id(&self, id: &str) -> Result<(), ContainersError> {

@@ -313,6 +313,7 @@ impl Swarm {
             runtime: self.host.runtime.clone(),
             images: self.host.images.clone(),
             volumes: self.host.volumes.clone(),
+            events: self.events.clone(),
             node,
             hostname: self.host.description.hostname.clone(),
             layers_dir: self.layers_dir(),

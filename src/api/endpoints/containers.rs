@@ -10,11 +10,14 @@ use crate::api::call::Call;
 use crate::api::containers::{self, SERVICE_NAME, exit_code, find, find_running};
 use crate::api::convert::container as convert;
 use crate::api::endpoints::volumes::has_label;
+use crate::api::facts;
 use crate::api::failure::Failure;
 use crate::api::types::exec::{PruneReport, Top, WaitResult};
+use crate::api::types::timestamp::rfc3339;
 use crate::host::clock;
 use crate::host::wait::sleep;
 use crate::model::spec::container::STOP_GRACE_PERIOD_NS;
+use crate::model::time::Time;
 use crate::runtime::adopt::Found;
 use crate::runtime::listing::Listed;
 use crate::runtime::processes::Process;
@@ -155,10 +158,14 @@ pub async fn wait(call: Call) -> Result<Answer, Failure> {
 pub async fn top(call: Call) -> Result<Answer, Failure> {
     let container = find_running(&call.context, call.name())?;
     let processes = call.context.host.runtime.processes(&container.plan.id)?;
+    let boot_s = facts::boot_s();
     let titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"];
     Ok(answer::json(&Top {
         titles: titles.map(str::to_owned).into(),
-        processes: processes.iter().map(row).collect(),
+        processes: processes
+            .iter()
+            .map(|process| row(process, boot_s))
+            .collect(),
     }))
 }
 
@@ -186,7 +193,7 @@ pub async fn files(call: Call) -> Result<Answer, Failure> {
     ))
 }
 
-fn row(process: &Process) -> Vec<String> {
+fn row(process: &Process, boot_s: u64) -> Vec<String> {
     let used_s = process.used / TICKS_PER_S;
     let time = format!(
         "{:02}:{:02}:{:02}",
@@ -197,8 +204,9 @@ fn row(process: &Process) -> Vec<String> {
     let began_s = process.began / TICKS_PER_S;
     let uid = process.uid.to_string();
     let (pid, parent) = (process.pid.to_string(), process.parent.to_string());
-    // Seconds after the host's own start: nothing here knows when that was.
-    let began = format!("+{began_s}s");
+    let began = rfc3339(Time(boot_s.saturating_add(began_s).saturating_mul(1000)));
+    // Hours and minutes.
+    let began = began.get(11..16).unwrap_or_default().to_owned();
     vec![
         uid,
         pid,

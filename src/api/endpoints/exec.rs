@@ -16,7 +16,6 @@ use crate::api::execs::{Exec, Progress};
 use crate::api::failure::Failure;
 use crate::api::log_stream::frame;
 use crate::api::merge::merged;
-use crate::api::types::Labels;
 use crate::api::types::exec as json;
 use crate::api::upgraded::Duplex;
 use crate::host::clock;
@@ -319,18 +318,16 @@ fn publish(context: &Context, exec: &Exec, action: &str) {
     let Ok(container) = find(context, &exec.container) else {
         return;
     };
-    let mut attributes: Labels = container.plan.labels;
-    attributes.insert("execID".into(), exec.id.clone());
-    attributes.insert("image".into(), container.plan.origin.image);
-    attributes.insert("name".into(), container.plan.origin.name);
-    let action = match action {
-        "exec_die" => action.to_owned(),
-        action => format!("{action}: {}", exec.config.cmd.join(" ")),
+    let mut more = vec![("execID", exec.id.clone())];
+    let action = match &*exec.progress.borrow() {
+        Progress::Ended { code } => {
+            more.push(("exitCode", code.to_string()));
+            action.to_owned()
+        }
+        _ => format!("{action}: {}", exec.config.cmd.join(" ")),
     };
-    let actor = (exec.container.clone(), attributes);
-    context
-        .events
-        .publish_local(clock::now(), "container", &action, actor);
+    let events = &context.events;
+    events.publish_container(clock::now(), &action, &container.plan, &more);
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
         .count();
     let count = |count: usize| u64::try_from(count).unwrap_or(0);
     let number = |figure: i64| u64::try_from(figure).unwrap_or(0);
-    let limits = limits(&controllers);
+    let kernel = of_kernel(&controllers, description.cgroup_version);
     let warnings = [controllers.warnings(), host.runtime.warnings()].concat();
     json::Info {
         id: host.id.clone(),
@@ -167,9 +167,6 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
         images: count(host.images.state().index.images.len()),
         driver: "overlayfs".into(),
         plugins: plugins(),
-        ipv4_forwarding: facts::is_on("net/ipv4/ip_forward"),
-        bridge_nf_iptables: facts::is_on("net/bridge/bridge-nf-call-iptables"),
-        bridge_nf_ip6tables: facts::is_on("net/bridge/bridge-nf-call-ip6tables"),
         n_fd: facts::open_files(),
         system_time: rfc3339_nano(clock::now()),
         logging_driver: "ring".into(),
@@ -195,13 +192,18 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
         init_binary: "skep".into(),
         security_options: security_options(description.cgroup_version),
         warnings: Some(warnings),
-        ..limits
+        ..kernel
     }
 }
 
-/// Which limits the kernel keeps.
-fn limits(controllers: &Controllers) -> json::Info {
+/// Which limits the kernel keeps, and how it is set.
+fn of_kernel(controllers: &Controllers, cgroup_version: u8) -> json::Info {
     json::Info {
+        ipv4_forwarding: facts::is_on("net/ipv4/ip_forward"),
+        bridge_nf_iptables: facts::is_on("net/bridge/bridge-nf-call-iptables"),
+        bridge_nf_ip6tables: facts::is_on("net/bridge/bridge-nf-call-ip6tables"),
+        // A switch of the first version's groups alone.
+        oom_kill_disable: cgroup_version == 1 && controllers.has("memory"),
         memory_limit: controllers.has("memory"),
         swap_limit: controllers.has("memory"),
         cpu_cfs_period: controllers.has("cpu"),
