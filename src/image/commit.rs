@@ -63,11 +63,6 @@ impl<'a> Session<'a> {
         Some(diff_id)
     }
 
-    /// Whether a layer is staged or pinned.
-    pub fn has(&self, diff_id: Digest) -> bool {
-        self.staging.layers().contains_key(&diff_id) || self.pinned.contains(&diff_id)
-    }
-
     /// Takes all images into the store, or none.
     pub fn commit(
         self,
@@ -91,10 +86,11 @@ impl<'a> Session<'a> {
                 let rubbish = store.settle(&mut state, index)?;
                 Ok((loaded, rubbish))
             });
-        drop(state);
         if done.is_err() {
+            // Under the lock still: another load may be about to put the same layer there.
             placed.iter().for_each(|path| store.discard(path));
         }
+        drop(state);
         let (loaded, rubbish) = done?;
         rubbish.iter().for_each(|path| store.discard(path));
         Ok(loaded)
