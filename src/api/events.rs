@@ -166,8 +166,10 @@ mod tests {
     #[test]
     fn what_happens_to_containers_carries_their_labels_and_names() {
         let events = Rc::new(Events::default());
-        let mut plan = Plan::default();
-        plan.id = "c0".repeat(32);
+        let mut plan = Plan {
+            id: "c0".repeat(32),
+            ..Plan::default()
+        };
         plan.labels.insert("a".into(), "b".into());
         plan.origin.name = "web.1".into();
         plan.origin.image = "hello".into();

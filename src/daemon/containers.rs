@@ -93,11 +93,16 @@ impl Containers for HostContainers {
             match record.ok().zip(condition(&adopted)) {
                 Some((record, condition)) => found.push(Found { record, condition }),
                 // Nobody knows what it was for, or it was never started: the manager will say anew
-                // what shall run.
-                None => self.remove_id(&adopted.id).await?,
+                // what shall run. What cannot be removed now is tried again at the next start.
+                None => {
+                    if let Err(error) = self.remove_id(&adopted.id).await {
+                        tracing::warn!("{error}");
+                    }
+                }
             }
         }
-        self.sweep_records(&found);
+        sweep(&self.records_dir, &found);
+        sweep(&self.layers_dir, &found);
         Ok(found)
     }
 
@@ -279,27 +284,27 @@ impl HostContainers {
         }
     }
 
-    /// Removes records whose containers are gone.
-    fn sweep_records(&self, found: &[Found]) {
-        let known = |name: &str| {
-            found
-                .iter()
-                .any(|found| found.record.attempt.container.to_string() == name)
-        };
-        for entry in fs::read_dir(&self.records_dir)
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            if !entry.file_name().to_str().is_some_and(known) {
-                // What cannot be removed now is tried again at the next start.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-    }
-
     fn record_path(&self, id: &str) -> PathBuf {
         self.records_dir.join(id)
+    }
+}
+
+/// Removes what is named after a container that is gone: a power cut leaves writable layers.
+fn sweep(dir: &Path, found: &[Found]) {
+    let known = |name: &str| {
+        let name_of = |found: &Found| found.record.attempt.container.to_string();
+        found.iter().any(|found| name_of(found) == name)
+    };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !entry.file_name().to_str().is_some_and(known) {
+            // What cannot be removed now is tried again at the next start.
+            let _ = if path.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            };
+        }
     }
 }
 
