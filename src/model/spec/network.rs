@@ -39,10 +39,10 @@ pub struct IpamPool {
 /// agent knows them without asking.
 pub const HOST: (NetworkId, &str) = (NetworkId(0x59ab_1e0c_d3f0_4a77_8f21_60b5_c4e9_0001), "host");
 /// No network but loopback.
-pub const NONE: (NetworkId, &str) = (NetworkId(0x59ab_1e0c_d3f0_4a77_8f21_60b5_c4e9_0002), "none");
+pub const NONE: (NetworkId, &str) = (NetworkId(0x6c1d_37a2_9be4_4f05_8a3c_12d7_e860_0002), "none");
 /// Docker's default network of a host.
 pub const BRIDGE: (NetworkId, &str) = (
-    NetworkId(0x59ab_1e0c_d3f0_4a77_8f21_60b5_c4e9_0003),
+    NetworkId(0x2f84_c05b_61d9_4e3a_97b0_5ce2_38af_0003),
     "bridge",
 );
 
