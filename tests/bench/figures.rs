@@ -216,13 +216,13 @@ fn field(text: &str, name: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-fn millis(work: impl FnOnce()) -> f64 {
+pub fn millis(work: impl FnOnce()) -> f64 {
     let start = Stopwatch::start();
     work();
     start.elapsed().as_secs_f64() * 1e3
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

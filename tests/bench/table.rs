@@ -2,13 +2,15 @@
 //!
 //! Both engines are driven through the same HTTP calls, keep their state on an ext4 filesystem of
 //! their own (a loop device, whose counters give the bytes that reach the device, journal
-//! included), and run the same image. Needs root; Docker is measured where `dockerd` is installed.
+//! included), and run the same image. Needs root; Docker is measured where `dockerd` is installed,
+//! and a lone container also with runc where that is.
 
 mod engine;
 mod figures;
 mod http;
 #[path = "../e2e/image.rs"]
 mod image;
+mod lone;
 
 use engine::{Docker, Skep};
 use figures::Figures;
@@ -18,26 +20,32 @@ fn main() {
         println!("SKIPPED: the figures need root");
         return;
     }
+    let lone = lone::measure();
+    if lone.1.is_none() {
+        println!("runc is not installed: no lone container to compare with");
+    }
     let skep = figures::measure(&mut Skep::start());
     let docker = Docker::start().map(|mut docker| figures::measure(&mut docker));
     if docker.is_none() {
         println!("dockerd is not installed: no figures to compare with");
     }
-    print(&skep, docker.as_ref());
+    print(&skep, docker.as_ref(), lone);
 }
 
-fn print(skep: &Figures, docker: Option<&Figures>) {
+fn print(skep: &Figures, docker: Option<&Figures>, (ours, runc): (f64, Option<f64>)) {
     println!(
         "{:<52} {:>14} {:>14} {:>8}",
         "figure (median of the runs)", "skep", "docker", "ratio"
     );
     for (row, (name, unit, ours)) in skep.rows().into_iter().enumerate() {
         let theirs = docker.map(|figures| figures.rows()[row].2);
-        let ratio = theirs.map_or(String::new(), |theirs| format!("{:.1} x", theirs / ours));
-        let theirs = theirs.map_or_else(|| "-".into(), |theirs| format!("{theirs:.2}"));
-        println!(
-            "{:<52} {ours:>14.2} {theirs:>14} {ratio:>8}",
-            format!("{name}, {unit}")
-        );
+        print_row(&format!("{name}, {unit}"), ours, theirs);
     }
+    print_row("a lone `true`, created to deleted (runc), ms", ours, runc);
+}
+
+fn print_row(name: &str, ours: f64, theirs: Option<f64>) {
+    let ratio = theirs.map_or(String::new(), |theirs| format!("{:.1} x", theirs / ours));
+    let theirs = theirs.map_or_else(|| "-".into(), |theirs| format!("{theirs:.2}"));
+    println!("{name:<52} {ours:>14.2} {theirs:>14} {ratio:>8}");
 }
