@@ -4,6 +4,8 @@ use std::fs;
 
 #[path = "fuzz/image.rs"]
 mod image;
+#[path = "fuzz/peers.rs"]
+mod peers;
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
 
@@ -46,4 +48,19 @@ fn layers_stay_in_their_directory_and_give_the_same_tar_again() {
 #[test]
 fn references_read_back() {
     replay("image_reference", image::reference);
+}
+
+#[test]
+fn frames_are_refused_or_come_back_the_same() {
+    replay("wire_frame", peers::wire_frame);
+}
+
+#[test]
+fn log_entries_are_refused_or_leave_a_state_that_can_be_stored() {
+    replay("log_entry", peers::log_entry);
+}
+
+#[test]
+fn answers_files_and_queries_are_read_or_refused() {
+    replay("lookup", peers::lookup);
 }

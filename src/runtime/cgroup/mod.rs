@@ -36,7 +36,10 @@ pub enum CgroupError {
     },
     #[error("no control groups are mounted under /sys/fs/cgroup")]
     NotMounted,
-    #[error("a {limit} limit needs the {controller} controller, which this kernel does not offer")]
+    #[error(
+        "a {limit} limit needs the {controller} controller, which this kernel does not offer{}",
+        mend(controller)
+    )]
     NoController {
         limit: &'static str,
         controller: &'static str,
@@ -398,6 +401,12 @@ fn quota_us(nano_cpus: u64) -> u64 {
     (nano_cpus.saturating_mul(CPU_PERIOD_US) / 1_000_000_000).max(1000)
 }
 
+/// What brings a controller, where that is known: a Raspberry Pi boots without this one.
+fn mend(controller: &str) -> &'static str {
+    let memory = "; add cgroup_enable=memory to the kernel's command line and reboot";
+    if controller == "memory" { memory } else { "" }
+}
+
 fn is_controller(option: &str) -> bool {
     !matches!(
         option,
@@ -443,6 +452,11 @@ mod tests {
 32 30 0:28 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
 33 30 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
 34 30 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
+
+    #[test]
+    fn a_missing_memory_controller_is_refused_with_its_mend() {
+        assert!(mend("memory").contains("cgroup_enable=memory") && mend("pids").is_empty());
+    }
 
     #[test]
     fn hybrid_machines_have_controllers_by_name_and_hierarchies_without() {
