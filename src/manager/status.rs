@@ -1,5 +1,7 @@
-//! Task status on its way into the log: the first change goes at once, what follows within a tenth
-//! of a second goes together.
+//! Task status on its way into the log. That a task runs or has ended is what the passes and users
+//! wait for, and goes at once; steps on the way there go with it, or a tenth of a second after the
+//! first of them. Every log entry wears a card, so a few go in a row and then ten a second, each
+//! with all that has come meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +13,8 @@ use crate::model::time::Time;
 use crate::wire::session::StatusUpdate;
 
 const COALESCE_MS: u64 = 100;
+/// A crash and its replacement are two, and a task's creation before them is one.
+const IN_A_ROW: u64 = 4;
 const TEXT_BYTES_MAX: usize = 1 << 10;
 const LOG_TAIL_BYTES_MAX: usize = 4 << 10;
 const CONTAINER_ID_BYTES_MAX: usize = 64;
@@ -19,8 +23,12 @@ const CONTAINER_ID_BYTES_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Statuses {
     waiting: BTreeMap<TaskId, TaskStatus>,
-    /// Nothing is sent to the log before this moment.
-    not_before: Time,
+    /// When the first of what waits came.
+    since: Time,
+    /// Whether an outcome is among what waits.
+    has_outcome: bool,
+    /// Each sending takes a tenth of a second; this is until when they have been taken.
+    taken_until: Time,
 }
 
 impl Statuses {
@@ -40,14 +48,27 @@ impl Statuses {
             at: last.at,
             ..status.clone()
         };
-        if same != *last {
-            self.waiting.insert(task, status);
+        if same == *last {
+            return;
         }
+        if self.waiting.is_empty() {
+            self.since = now;
+        }
+        self.has_outcome |= is_outcome(&status);
+        self.waiting.insert(task, status);
     }
 
     /// When the log shall have what waits, if anything does.
     pub fn due(&self) -> Option<Time> {
-        (!self.waiting.is_empty()).then_some(self.not_before)
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let ahead_ms = (IN_A_ROW - 1) * COALESCE_MS;
+        let free = Time(self.taken_until.0.saturating_sub(ahead_ms));
+        Some(match self.has_outcome {
+            true => free,
+            false => free.max(self.since.plus_ms(COALESCE_MS)),
+        })
     }
 
     /// Takes at most `room` changes for the log.
@@ -59,8 +80,11 @@ impl Statuses {
             };
             changes.push(Change::SetTaskStatus { id, status });
         }
+        self.has_outcome = self.waiting.values().any(is_outcome);
         if !changes.is_empty() {
-            self.not_before = now.plus_ms(COALESCE_MS);
+            // Not beyond what a full row takes, or a clock that was set back would hold all up.
+            let full = now.plus_ms((IN_A_ROW - 1) * COALESCE_MS);
+            self.taken_until = self.taken_until.clamp(now, full).plus_ms(COALESCE_MS);
         }
         changes
     }
@@ -68,9 +92,14 @@ impl Statuses {
     /// Whether something waits and its time has come. A moment far ahead is one that the clock has
     /// been set back from.
     pub fn is_due(&self, now: Time) -> bool {
-        let ahead_ms = self.not_before.since_ms(now);
-        !self.waiting.is_empty() && (ahead_ms == 0 || ahead_ms > COALESCE_MS)
+        let due = self.due().map(|due| due.since_ms(now));
+        due.is_some_and(|ahead_ms| ahead_ms == 0 || ahead_ms > COALESCE_MS)
     }
+}
+
+/// Whether somebody may be waiting for this: the task runs, or has ended.
+fn is_outcome(status: &TaskStatus) -> bool {
+    status.state >= TaskState::Running
 }
 
 /// Keeps a status within what the log shall carry, and its time within the cluster's.

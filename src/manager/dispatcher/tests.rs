@@ -289,9 +289,14 @@ fn goodbye_is_down_at_once() {
 }
 
 fn report(task: u128, state: TaskState) -> ToManager {
+    status_of(task, state, "")
+}
+
+fn status_of(task: u128, state: TaskState, message: &str) -> ToManager {
     let status = TaskStatus {
         state,
         at: NOW,
+        message: message.to_owned(),
         ..TaskStatus::default()
     };
     ToManager::Status(vec![StatusUpdate {
@@ -322,24 +327,71 @@ fn a_node_speaks_of_its_own_tasks_only_and_never_back() {
 }
 
 #[test]
-fn the_first_status_goes_at_once_and_what_follows_goes_together() {
+fn steps_on_the_way_wait_for_each_other_and_go_with_an_outcome_at_once() {
     let mut desk = Desk::new();
     desk.receive(5, hello());
     let id = TaskId(3);
     desk.change(3, Change::AssignTask { id, node: A });
     desk.receive(5, report(3, TaskState::Preparing));
-    assert!(desk.statuses.is_due(desk.now));
-    assert_eq!(desk.statuses.take(desk.now, 10).len(), 1);
+    assert_eq!(desk.statuses.due(), Some(NOW.plus_ms(100)));
+    assert!(!desk.statuses.is_due(desk.now));
     desk.after(30);
     desk.receive(5, report(3, TaskState::Ready));
-    desk.receive(5, report(3, TaskState::Running));
-    desk.receive(5, report(1, TaskState::Failed));
-    assert!(!desk.statuses.is_due(desk.now));
     assert_eq!(desk.statuses.due(), Some(NOW.plus_ms(100)));
-    desk.after(70);
+    desk.receive(5, report(1, TaskState::Failed));
     assert!(desk.statuses.is_due(desk.now));
     assert_eq!(desk.statuses.take(desk.now, 10).len(), 2);
     assert_eq!(desk.statuses.due(), None);
+    // The outcome is gone: the next step waits again, until its own time.
+    desk.receive(5, report(3, TaskState::Starting));
+    assert!(!desk.statuses.is_due(desk.now));
+    desk.after(100);
+    assert!(desk.statuses.is_due(desk.now));
+}
+
+#[test]
+fn outcomes_go_four_in_a_row_and_then_ten_a_second() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    let sent_within = |desk: &mut Desk, ms: u64| {
+        let mut sent = 0;
+        for n in 0..ms {
+            desk.after(1);
+            for id in [1, 3] {
+                let update = status_of(id, TaskState::Running, &n.to_string());
+                desk.receive(5, update);
+            }
+            if desk.statuses.is_due(desk.now) {
+                sent += 1;
+                desk.statuses.take(desk.now, 10);
+            }
+        }
+        sent
+    };
+    let id = TaskId(3);
+    desk.change(3, Change::AssignTask { id, node: A });
+    assert_eq!(sent_within(&mut desk, 4), 4);
+    assert_eq!(sent_within(&mut desk, 90), 0);
+    assert_eq!(sent_within(&mut desk, 1_000), 10);
+    desk.statuses.take(desk.now, 10);
+    desk.after(1_000);
+    assert_eq!(sent_within(&mut desk, 10), 4);
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_no_status_up() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    for n in 0..6 {
+        desk.receive(5, status_of(1, TaskState::Running, &n.to_string()));
+        desk.statuses.take(desk.now, 10);
+    }
+    desk.now = Time(NOW.0 - 500_000);
+    desk.receive(5, report(1, TaskState::Failed));
+    assert!(desk.statuses.is_due(desk.now));
+    assert_eq!(desk.statuses.take(desk.now, 10).len(), 1);
+    desk.receive(5, report(1, TaskState::Rejected));
+    assert!(desk.statuses.due().unwrap() <= desk.now.plus_ms(100));
 }
 
 #[test]
