@@ -6,7 +6,7 @@ use futures_lite::{future, stream};
 use hyper::StatusCode;
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::Call;
+use crate::api::call::{Call, pass_over};
 use crate::api::containers::{self, SERVICE_NAME, exit_code, find, find_running};
 use crate::api::convert::container as convert;
 use crate::api::endpoints::volumes::has_label;
@@ -63,7 +63,8 @@ pub async fn inspect(call: Call) -> Result<Answer, Failure> {
 }
 
 /// `docker run` and `docker create`.
-pub async fn create(_: Call) -> Result<Answer, Failure> {
+pub async fn create(mut call: Call) -> Result<Answer, Failure> {
+    pass_over(call.request.body_mut()).await;
     Err(Failure::bad(
         "skep runs containers as tasks of services: use service create --name NAME IMAGE",
     ))

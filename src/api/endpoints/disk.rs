@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::Call;
+use crate::api::call::{Call, pass_over};
 use crate::api::containers;
 use crate::api::convert::container::show_summary;
 use crate::api::convert::image;
@@ -71,7 +71,8 @@ pub async fn prune_builds(_: Call) -> Result<Answer, Failure> {
 }
 
 /// `docker build`, plugins and the rest of what skep leaves to others.
-pub async fn not_here(_: Call) -> Result<Answer, Failure> {
+pub async fn not_here(mut call: Call) -> Result<Answer, Failure> {
+    pass_over(call.request.body_mut()).await;
     Err(Failure::unsupported(
         "skep does not build images and has no plugins",
     ))

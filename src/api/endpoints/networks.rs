@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::StatusCode;
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::Call;
+use crate::api::call::{Call, pass_over};
 use crate::api::context::MemberState;
 use crate::api::convert::network as convert;
 use crate::api::endpoints::odd_answer;
@@ -35,7 +35,8 @@ pub async fn inspect(call: Call) -> Result<Answer, Failure> {
     Ok(answer::json(&find(&call).await?))
 }
 
-pub async fn create(_: Call) -> Result<Answer, Failure> {
+pub async fn create(mut call: Call) -> Result<Answer, Failure> {
+    pass_over(call.request.body_mut()).await;
     Err(Failure::unsupported(NOT_YET))
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use hyper::StatusCode;
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::Call;
+use crate::api::call::{Call, pass_over};
 use crate::api::context::Init;
 use crate::api::convert::problems::Problems;
 use crate::api::convert::swarm as convert;
@@ -30,7 +30,8 @@ pub async fn init(mut call: Call) -> Result<Answer, Failure> {
     Ok(answer::json(&node.to_string()))
 }
 
-pub async fn join(_: Call) -> Result<Answer, Failure> {
+pub async fn join(mut call: Call) -> Result<Answer, Failure> {
+    pass_over(call.request.body_mut()).await;
     Err(Failure::unsupported(
         "skep cannot join a swarm yet: a swarm has one node",
     ))

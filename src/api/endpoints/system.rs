@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::header::{CACHE_CONTROL, HeaderValue, PRAGMA};
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::Call;
+use crate::api::call::{Call, pass_over};
 use crate::api::context::{Context, MemberState, Membership};
 use crate::api::convert::swarm as convert;
 use crate::api::facts::{self, Controllers};
@@ -67,7 +67,8 @@ pub async fn info(call: Call) -> Result<Answer, Failure> {
 }
 
 /// There is no registry to log in to; a login is not needed for what skep does.
-pub async fn auth(_: Call) -> Result<Answer, Failure> {
+pub async fn auth(mut call: Call) -> Result<Answer, Failure> {
+    pass_over(call.request.body_mut()).await;
     Err(Failure::unsupported(
         "skep does not use registries yet: load images with image load",
     ))
