@@ -109,7 +109,12 @@ impl Reference {
         let short = self.path.strip_prefix(OFFICIAL);
         // `library/a/b` shown as `a/b` would be read back as another repository.
         let short = short.filter(|s| !s.contains('/'));
-        short.unwrap_or(&self.path).to_owned()
+        let short = short.unwrap_or(&self.path);
+        // Nor may a path that begins like a registry be read back as one.
+        match split_registry(short) {
+            (registry, path) if registry == self.registry && path == self.path => short.to_owned(),
+            _ => self.repository(),
+        }
     }
 
     /// `alpine:3.20`: the whole reference as people write it.
@@ -293,6 +298,11 @@ mod tests {
             "alpine",
         );
         check("me/app", "docker.io/me/app", "me/app");
+        check(
+            "docker.io/registry.example/a",
+            "docker.io/registry.example/a",
+            "docker.io/registry.example/a",
+        );
         check("localhost/app", "localhost/app", "localhost/app");
         check(
             "localhost:5000/app:1",
