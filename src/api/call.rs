@@ -87,7 +87,7 @@ pub async fn next_bytes(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
     }
 }
 
-/// Takes in a body that nobody reads, so far as it is no larger than one that is read. A client that
+/// Takes in a body that nobody reads, if it is no larger than one that is read. A client that
 /// still writes when the connection closes would see that, and not the answer.
 pub async fn pass_over(body: &mut Incoming) {
     let mut passed = 0;
