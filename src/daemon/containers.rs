@@ -5,8 +5,9 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ use crate::wire::session::Assignment;
 /// A record is a task's spec and little more.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
 
+/// What every container has mounted over; the files lie in the folder `etc`.
+const MOUNTED_FOLDERS: [&str; 4] = ["dev", "etc", "proc", "sys"];
+const MOUNTED_FILES: [&str; 3] = ["hostname", "hosts", "resolv.conf"];
+
 /// What a container's host name falls back to: the start of its id, as Docker's.
 const SHORT_ID_LEN: usize = 12;
 
@@ -48,6 +53,8 @@ pub struct HostContainers {
     pub hostname: String,
     /// Writable layers, on the disk of the state directory.
     pub layers_dir: PathBuf,
+    /// The layer below every image, on the same disk.
+    pub mounts_dir: PathBuf,
     pub records_dir: PathBuf,
 }
 
@@ -74,6 +81,8 @@ pub enum ContainersError {
     Remove(#[from] RemoveError),
     #[error("{0}")]
     Record(#[from] RecordError),
+    #[error("cannot make the mount points in {}: {source}", .path.display())]
+    MountPoints { path: PathBuf, source: io::Error },
     #[error("cannot {what} the record of container {id}: {source}")]
     RecordFile {
         what: &'static str,
@@ -87,6 +96,10 @@ impl Containers for HostContainers {
 
     async fn adopt(&self) -> Result<Vec<Found>, ContainersError> {
         fs::create_dir_all(&self.records_dir).map_err(record_failed("make room for", "any"))?;
+        make_mount_points(&self.mounts_dir).map_err(|source| ContainersError::MountPoints {
+            path: self.mounts_dir.clone(),
+            source,
+        })?;
         let mut found = Vec::new();
         for adopted in self.runtime.adopt().await? {
             let record = read_record(&self.records_dir, &adopted.id);
@@ -186,7 +199,7 @@ impl HostContainers {
             spec: &spec.container,
             resources: spec.resources.as_ref(),
             image: &defaults,
-            layers: image.layer_dirs(),
+            layers: self.layers(&image),
             writable: self.layers_dir.join(id),
             hostname: &hostname,
             network: network(spec)?,
@@ -201,6 +214,15 @@ impl HostContainers {
             volumes,
             files: Vec::new(),
         })?)
+    }
+
+    /// The image's layers, with the mount points below them.
+    fn layers(&self, image: &Image) -> Vec<PathBuf> {
+        let mut layers = image.layer_dirs();
+        if !layers.is_empty() {
+            layers.insert(0, self.mounts_dir.clone());
+        }
+        layers
     }
 
     async fn image(&self, name: &str) -> Result<Image, ContainersError> {
@@ -287,6 +309,27 @@ impl HostContainers {
     fn record_path(&self, id: &str) -> PathBuf {
         self.records_dir.join(id)
     }
+}
+
+/// Makes the layer of what every container has mounted over. Where an image lacks such a file or
+/// folder it is found here, and need not be made in the writable layer of each container: on a
+/// card that costs every start a folder and its inodes, twice with the file system's own journal.
+fn make_mount_points(dir: &Path) -> io::Result<()> {
+    let make_dir = |path: PathBuf| {
+        fs::create_dir_all(&path)?;
+        // Containers see these as they are, whatever the daemon's umask.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+    };
+    make_dir(dir.to_owned())?;
+    MOUNTED_FOLDERS
+        .iter()
+        .try_for_each(|name| make_dir(dir.join(name)))?;
+    for name in MOUNTED_FILES {
+        let path = dir.join("etc").join(name);
+        File::options().create(true).append(true).open(&path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
 }
 
 /// Removes what is named after a container that is gone: a power cut leaves writable layers.
@@ -376,5 +419,23 @@ fn network(spec: &TaskSpec) -> Result<Network, ContainersError> {
         Some(other) => Err(ContainersError::Network(other.target.clone())),
         None if spec.networks.iter().any(NetworkAttachment::is_host) => Ok(Network::Host),
         None => Ok(Network::Own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_made_once_and_are_for_everybody_to_see() {
+        let dir = std::env::temp_dir().join(format!("skep-mounts-{}", std::process::id()));
+        for _ in 0..2 {
+            make_mount_points(&dir).unwrap();
+        }
+        let mode = |path: &str| fs::metadata(dir.join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(""), mode("etc"), mode("dev")), (0o755, 0o755, 0o755));
+        assert_eq!((mode("etc/hosts"), mode("etc/resolv.conf")), (0o644, 0o644));
+        assert_eq!(fs::read(dir.join("etc/hosts")).unwrap(), b"");
+        fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -4,6 +4,7 @@
 //! STATE/member    which node this host is; without it nothing below counts
 //! STATE/manager/  the manager's log and state
 //! STATE/layers/   the containers' writable layers
+//! STATE/mounts/   the layer below every image, of what is mounted over
 //! ```
 
 use std::cell::RefCell;
@@ -317,6 +318,7 @@ impl Swarm {
             node,
             hostname: self.host.description.hostname.clone(),
             layers_dir: self.layers_dir(),
+            mounts_dir: self.mounts_dir(),
             records_dir: self.host.run_dir.join("records"),
         }
     }
@@ -332,7 +334,7 @@ impl Swarm {
 
     /// Removes what only counts while the host is in a swarm.
     async fn remove_state(&self) -> Result<(), SwarmError> {
-        for path in [self.manager_dir(), self.layers_dir()] {
+        for path in [self.manager_dir(), self.layers_dir(), self.mounts_dir()] {
             let doomed = path.clone();
             match blocking(move || fs::remove_dir_all(doomed)).await {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -354,6 +356,10 @@ impl Swarm {
 
     fn layers_dir(&self) -> PathBuf {
         self.host.state_dir.join("layers")
+    }
+
+    fn mounts_dir(&self) -> PathBuf {
+        self.host.state_dir.join("mounts")
     }
 }
 
