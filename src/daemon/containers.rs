@@ -340,7 +340,10 @@ fn sweep(dir: &Path, found: &[Found]) {
     };
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if !entry.file_name().to_str().is_some_and(known) {
+        // What lies beside a writable layer has its name and an ending.
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.split('.').next());
+        if !owner.is_some_and(known) {
             // What cannot be removed now is tried again at the next start.
             let _ = if path.is_dir() {
                 fs::remove_dir_all(path)

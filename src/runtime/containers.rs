@@ -163,10 +163,7 @@ impl Runtime {
                 }
                 made => made.map_err(failed("make the container's directory"))?,
             }
-            // Written before the writable layer is made, which it leads to should this end here.
-            attempt.write_bundle(&bundle)?;
-            let writable = fs::create_dir_all(&bundle.plan.writable);
-            writable.map_err(failed("make the writable layer"))
+            Ok(attempt.write_bundle(&bundle)?)
         })
         .await
     }
@@ -241,17 +238,20 @@ impl Runtime {
             return Ok(());
         };
         let mut errors = Vec::new();
-        let writable = match attempt.bundle() {
-            Ok(bundle) => Some(bundle.plan.writable),
-            Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        let mut dirs = match attempt.bundle() {
+            Ok(bundle) => bundle.plan.own_dirs(),
+            Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Vec::new()
+            }
             Err(error) => {
                 errors.push(error.into());
-                None
+                Vec::new()
             }
         };
         self.kill_all(id, &attempt).await;
         errors.extend(self.group(id).remove().err().map(RuntimeError::from));
-        let dirs = writable.into_iter().chain([attempt.dir]).collect();
+        // Last: it leads to the others should this end here.
+        dirs.push(attempt.dir);
         errors.extend(blocking(move || remove_dirs(dirs)).await);
         if errors.is_empty() {
             Ok(())

@@ -1,7 +1,7 @@
 //! What one attempt at a task runs, with every question answered: the only thing a shim reads.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct Plan {
     pub origin: Origin,
     /// Unpacked image layers, the lowest first.
     pub layers: Vec<PathBuf>,
-    /// Folder of the writable layer: `upper` and `work` are made in it.
+    /// The writable layer, a folder; what goes with it lies [`beside`] it.
     pub writable: PathBuf,
     pub process: ProcessPlan,
     pub hostname: String,
@@ -29,6 +29,41 @@ pub struct Plan {
     pub sysctls: BTreeMap<String, String>,
     pub limits: Limits,
     pub security: Security,
+}
+
+impl Plan {
+    /// What the overlay needs to work with, on the disk of the writable layer.
+    pub fn work(&self) -> PathBuf {
+        beside(&self.writable, "work")
+    }
+
+    /// Whether a folder lies beside the writable layer and so belongs to the container.
+    pub fn is_own(&self, dir: &Path) -> bool {
+        dir.with_extension("") == self.writable
+    }
+
+    /// Every folder that goes with the container.
+    pub fn own_dirs(&self) -> Vec<PathBuf> {
+        let mut dirs = vec![self.writable.clone(), self.work()];
+        for mount in &self.mounts {
+            match &mount.kind {
+                MountKind::Volume { source, .. } if self.is_own(source) => {
+                    dirs.push(source.clone())
+                }
+                _ => {}
+            }
+        }
+        dirs
+    }
+}
+
+/// A folder beside a writable layer. One for all of them together would be a folder more to write
+/// for each container.
+pub fn beside(writable: &Path, name: &str) -> PathBuf {
+    let mut path = writable.as_os_str().to_owned();
+    path.push(".");
+    path.push(name);
+    path.into()
 }
 
 /// Where a container comes from, kept for whoever lists containers.
@@ -177,5 +212,31 @@ impl Default for Security {
             seccomp: true,
             mask_paths: true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_containers_folders_are_those_beside_its_writable_layer_and_no_others() {
+        let volume = |source: &str| MountPlan {
+            target: "/data".into(),
+            read_only: false,
+            kind: MountKind::Volume {
+                source: source.into(),
+                copy: true,
+            },
+        };
+        let plan = Plan {
+            writable: "/layers/ab".into(),
+            mounts: ["/layers/ab.volume-0", "/layers/abc.volume-0", "/volumes/v"]
+                .map(volume)
+                .to_vec(),
+            ..Plan::default()
+        };
+        let own = ["/layers/ab", "/layers/ab.work", "/layers/ab.volume-0"];
+        assert_eq!(plan.own_dirs(), own.map(PathBuf::from));
     }
 }

@@ -155,6 +155,37 @@ fn a_second_daemon_on_the_same_directory_is_refused() {
     host.skep(&["info"]);
 }
 
+#[test]
+fn a_container_that_writes_nothing_has_an_empty_writable_layer_and_a_start_sweeps_strays() {
+    let Some(mut host) = Host::swarm("layers") else {
+        return;
+    };
+    create(&host, "web", "1", "exec sleep 1000");
+    let layers = host.path("state/layers");
+    let id = host.skep(&["ps", "-q", "--no-trunc"]).trim().to_owned();
+    let written = std::fs::read_dir(layers.join(&id)).expect("a writable layer");
+    assert_eq!(written.count(), 0, "the card pays for what is there");
+    host.kill_daemon();
+    for stray in ["0".repeat(64), format!("{}.work", "0".repeat(64))] {
+        std::fs::create_dir(layers.join(stray)).expect("a stray");
+    }
+    host.start_daemon();
+    host.until("the strays are gone", || names(&layers).len() == 2);
+    assert_eq!(names(&layers), [id.clone(), format!("{id}.work")]);
+    host.skep(&["service", "rm", "web"]);
+    host.until("nothing is left", || names(&layers).is_empty());
+}
+
+/// What lies in a folder, in order.
+fn names(dir: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
 fn create(host: &Host, name: &str, replicas: &str, script: &str) {
     host.skep(&[
         "service",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::spec::mount::{Mount, MountKind as Kind, VolumeOptions};
-use crate::runtime::plan::{MountKind, MountPlan};
+use crate::runtime::plan::{MountKind, MountPlan, beside};
 use crate::runtime::request::Refused;
 
 /// What can be judged without a node.
@@ -68,7 +68,7 @@ pub fn image_volumes(targets: &[String], writable: &Path, taken: &[MountPlan]) -
         check_target(target).is_ok() && !taken.iter().any(|mount| mount.target == **target)
     };
     let place = |(number, target): (usize, &String)| {
-        let source = writable.join(format!("volume-{number}"));
+        let source = beside(writable, &format!("volume-{number}"));
         let kind = MountKind::Volume { source, copy: true };
         MountPlan {
             target: target.clone(),

@@ -222,7 +222,7 @@ fn mounts_find_their_sources_and_their_defaults() {
             mode: 0o1777
         }
     );
-    assert_eq!(kinds[3], volume("/w/volume-0"));
+    assert_eq!(kinds[3], volume("/w.volume-0"));
     let absent = vec![mount(Kind::Volume, "other", "/data")];
     let spec = ContainerSpec {
         mounts: absent,

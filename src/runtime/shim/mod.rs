@@ -216,7 +216,7 @@ fn prepare_source(root: &Root, plan: &Plan, mount: &MountPlan) -> Result<(), Shi
             Err(ShimError::NoSource(source.clone()))
         }
         MountKind::Volume { source, copy } => {
-            if source.starts_with(&plan.writable) {
+            if plan.is_own(source) {
                 fs::create_dir_all(source).map_err(unusable)?;
             }
             if *copy {

@@ -51,16 +51,11 @@ pub fn mount(attempt: &Attempt, plan: &Plan) -> Result<(), RootError> {
         return Err(RootError::NoLayers);
     }
     let links = attempt.layers();
-    for dir in [
-        &attempt.root(),
-        &links,
-        &plan.writable.join("upper"),
-        &plan.writable.join("work"),
-    ] {
+    for dir in [&attempt.root(), &links, &plan.writable, &plan.work()] {
         fs::create_dir_all(dir).map_err(failed("make", dir))?;
     }
-    let mut named = vec![("u".to_owned(), plan.writable.join("upper"))];
-    named.push(("w".to_owned(), plan.writable.join("work")));
+    let mut named = vec![("u".to_owned(), plan.writable.clone())];
+    named.push(("w".to_owned(), plan.work()));
     let lower = plan.layers.iter().rev().enumerate();
     named.extend(lower.map(|(number, layer)| (number.to_string(), layer.clone())));
     for (name, target) in &named {

@@ -172,7 +172,9 @@ fn folders_without_a_plan_and_groups_without_a_folder_are_swept() {
     let running = Attempt { dir: aside }.running().unwrap().unwrap();
     host.restart();
     assert_eq!(block_on(host.runtime.adopt()).unwrap().len(), 0);
-    fs::remove_dir_all(host.dir.join("writable-a")).unwrap();
+    for stray in ["writable-a", "writable-a.work"] {
+        fs::remove_dir_all(host.dir.join(stray)).unwrap();
+    }
     await_death(running.shim);
     assert_eq!(host.leftovers(), Vec::<String>::new());
 }
