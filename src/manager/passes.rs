@@ -3,7 +3,7 @@
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
-use crate::manager::orchestrator::{reap, replicated, restart, update};
+use crate::manager::orchestrator::{global, reap, replicated, restart, update};
 use crate::manager::scheduler;
 use crate::model::change::Change;
 use crate::model::state::State;
@@ -23,9 +23,10 @@ pub struct View<'a> {
 pub(super) type Pass = fn(&View<'_>, &Dirty, &mut Rng) -> Vec<Change>;
 
 /// In the order in which they run.
-pub(super) const PASSES: [Pass; 6] = [
+pub(super) const PASSES: [Pass; 7] = [
     reap::pass,
     replicated::pass,
+    global::pass,
     restart::pass,
     update::pass,
     restart::promote,

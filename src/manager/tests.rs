@@ -204,3 +204,25 @@ fn a_manager_with_nothing_to_do_wants_no_wake_up() {
     assert_eq!(swarm.node_state(), NodeState::Down);
     assert_eq!(swarm.due(), None);
 }
+
+#[test]
+fn a_global_service_follows_its_nodes_constraints_and_availability() {
+    let mut swarm = Swarm::new();
+    swarm.create_global("log");
+    swarm.settle();
+    assert_eq!(swarm.view("log"), (1, 1));
+    let names: Vec<_> = swarm.tasks("log").iter().map(|task| task.name()).collect();
+    assert_eq!(names, [format!("log.{}", swarm::NODE)]);
+    swarm.crash(&names[0]);
+    swarm.settle();
+    assert_eq!(swarm.view("log"), (1, 1));
+    swarm.update("log", |spec| {
+        let placement = spec.task.placement.get_or_insert_default();
+        placement.constraints = vec!["node.labels.disk == ssd".into()];
+    });
+    swarm.settle();
+    assert_eq!((swarm.view("log"), swarm.containers()), ((0, 0), 0));
+    swarm.update("log", |spec| spec.task.placement = None);
+    swarm.settle();
+    assert_eq!((swarm.view("log"), swarm.containers()), ((1, 1), 1));
+}

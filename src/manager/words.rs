@@ -5,6 +5,8 @@
 //! expected  shut down 2; create web/2 ready in 500ms; assign 3 to a; 4 waits: no suitable node
 //! ```
 //!
+//! `service web global` has a slot for each node: `task 1 web/a on a running`, `create web/a`.
+//!
 //! Each statement is one log entry, so a service that is named again is updated, and tasks named
 //! after it are of the new version. `ago` and `in` are relative to the moment of the decision.
 
@@ -92,21 +94,12 @@ impl World {
         self.state.apply(index, &Batch { at, changes });
     }
 
-    /// `service NAME xN OPTION…`
+    /// `service NAME xN|global OPTION…`
     fn service(&mut self, words: &mut Words<'_>) {
         let name = words.next().unwrap();
-        let replicas = words
-            .next()
-            .unwrap()
-            .strip_prefix('x')
-            .unwrap()
-            .parse()
-            .unwrap();
         let mut spec = ServiceSpec {
             name: name.into(),
-            mode: ServiceMode::Replicated {
-                replicas: Some(replicas),
-            },
+            mode: service_mode(words.next().unwrap()),
             ..ServiceSpec::default()
         };
         while let Some(option) = words.next() {
@@ -123,7 +116,7 @@ impl World {
         self.apply(vec![change]);
     }
 
-    /// `node NAME up|down|lost|drained|paused OPTION…`
+    /// `node NAME up|down|lost|drained|paused OPTION…`, which changes a node that is there.
     fn node(&mut self, words: &mut Words<'_>) {
         let name = words.next().unwrap();
         let (state, availability) = match words.next().unwrap() {
@@ -145,12 +138,20 @@ impl World {
         while let Some(option) = words.next() {
             node_option(&mut spec, &mut description, option, words.next().unwrap());
         }
-        let id = NodeId(self.nodes.len() as u128 + 1);
-        self.nodes.insert(name.to_owned(), id);
         let status = NodeStatus {
             state,
             ..NodeStatus::default()
         };
+        if let Some(id) = self.nodes.get(name).copied() {
+            let changes = vec![
+                Change::SetNodeStatus { id, status },
+                Change::UpdateNode { id, spec },
+                Change::DescribeNode { id, description },
+            ];
+            return self.apply(changes);
+        }
+        let id = NodeId(self.nodes.len() as u128 + 1);
+        self.nodes.insert(name.to_owned(), id);
         self.apply(vec![Change::CreateNode(NewNode {
             id,
             spec,
@@ -186,7 +187,10 @@ impl World {
                 other => panic!("{other:?} is no option of a task"),
             }
         }
-        let slot = Slot::Number(slot.parse().unwrap());
+        let slot = match slot.parse() {
+            Ok(number) => Slot::Number(number),
+            Err(_) => Slot::Node(self.nodes[slot]),
+        };
         let create = NewTask {
             id,
             service,
@@ -235,8 +239,7 @@ impl World {
         match change {
             Change::CreateTask(new) => self.say_create(new),
             Change::AssignTask { id, node } => {
-                let mut names = self.nodes.iter().filter(|(_, id)| *id == node);
-                format!("assign {} to {}", id.0, names.next().unwrap().0)
+                format!("assign {} to {}", id.0, self.node_name(*node))
             }
             Change::SetDesiredState { id, state } => match state {
                 TaskState::Shutdown => format!("shut down {}", id.0),
@@ -250,10 +253,16 @@ impl World {
         }
     }
 
+    fn node_name(&self, node: NodeId) -> &str {
+        let mut names = self.nodes.iter().filter(|(_, id)| **id == node);
+        names.next().unwrap().0
+    }
+
     fn say_create(&self, new: &NewTask) -> String {
         let mut names = self.services.iter().filter(|(_, id)| **id == new.service);
-        let Slot::Number(slot) = new.slot else {
-            panic!("slots have numbers here")
+        let slot = match new.slot {
+            Slot::Number(number) => number.to_string(),
+            Slot::Node(node) => self.node_name(node).to_owned(),
         };
         let ready = match new.desired_state {
             TaskState::Ready => " ready",
@@ -267,6 +276,16 @@ impl World {
             String::new()
         };
         format!("create {}/{slot}{ready}{wait}", names.next().unwrap().0)
+    }
+}
+
+fn service_mode(word: &str) -> ServiceMode {
+    match word.strip_prefix('x') {
+        Some(replicas) => ServiceMode::Replicated {
+            replicas: Some(replicas.parse().unwrap()),
+        },
+        None if word == "global" => ServiceMode::Global,
+        None => panic!("{word:?} is no mode of a service"),
     }
 }
 

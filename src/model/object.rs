@@ -8,7 +8,7 @@ use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, Service
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{NodeDescription, NodeSpec};
-use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::service::{ServiceMode, ServiceSpec};
 use crate::model::spec::task::TaskSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
 use crate::model::time::Time;
@@ -92,11 +92,14 @@ impl Service {
     /// How many tasks a replicated service shall have; `None` in other modes.
     pub fn replicas(&self) -> Option<u64> {
         match self.spec.mode {
-            crate::model::spec::service::ServiceMode::Replicated { replicas } => {
-                Some(replicas.unwrap_or(1))
-            }
+            ServiceMode::Replicated { replicas } => Some(replicas.unwrap_or(1)),
             _ => None,
         }
+    }
+
+    /// Whether each eligible node has one task of the service.
+    pub fn is_global(&self) -> bool {
+        self.spec.mode == ServiceMode::Global
     }
 }
 
@@ -127,13 +130,21 @@ impl Task {
         }
     }
 
+    /// The node that the task is on, or waits for because it is that node's.
+    pub fn place(&self) -> Option<NodeId> {
+        match self.slot {
+            Slot::Number(_) => self.node,
+            Slot::Node(node) => Some(node),
+        }
+    }
+
     /// Whether the task still counts as an instance: it is wanted and has not ended.
     pub fn is_live(&self) -> bool {
         self.desired_state <= TaskState::Running && self.status.state <= TaskState::Running
     }
 }
 
-/// Which instance of a service a task is.
+/// Which instance of a service a task is: a numbered one, or that of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Slot {
     Number(u64),

@@ -52,6 +52,8 @@ pub struct State {
     configs: Table<Config>,
     /// What tasks are made from, kept as long as a task or its service refers to it.
     task_specs: BTreeMap<(ServiceId, u64), SharedSpec>,
+    /// Services with a task on each eligible node.
+    global_services: BTreeSet<ServiceId>,
     tasks_of_slot: BTreeSet<(ServiceId, Slot, TaskId)>,
     tasks_of_node: BTreeMap<NodeId, BTreeSet<TaskId>>,
     load: Load,
@@ -114,6 +116,12 @@ impl State {
         let most = (id, Slot::Node(NodeId(u128::MAX)), TaskId(u128::MAX));
         let keys = self.tasks_of_slot.range(least..=most);
         keys.filter_map(|(_, _, task)| self.tasks.find(*task))
+    }
+
+    /// The services that have a task on each eligible node.
+    pub fn global_services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        let ids = self.global_services.iter();
+        ids.filter_map(|id| self.services.find(*id))
     }
 
     /// The tasks of one slot of a service, oldest first.
@@ -238,8 +246,7 @@ impl State {
                 .put(id, object.and_then(Object::node))
                 .map(Object::Node),
             (ObjectId::Service(id), object) => self
-                .services
-                .put(id, object.and_then(Object::service))
+                .put_service(id, object.and_then(Object::service))
                 .map(Object::Service),
             (ObjectId::TaskSpec(service, version), object) => {
                 self.put_task_spec(service, version, object)
@@ -278,6 +285,18 @@ impl State {
         if !current && !used {
             self.put(ObjectId::TaskSpec(service, version), None);
         }
+    }
+
+    fn put_service(
+        &mut self,
+        id: ServiceId,
+        service: Option<Arc<Service>>,
+    ) -> Option<Arc<Service>> {
+        match service.as_ref().is_some_and(|service| service.is_global()) {
+            true => self.global_services.insert(id),
+            false => self.global_services.remove(&id),
+        };
+        self.services.put(id, service)
     }
 
     fn put_task_spec(

@@ -85,7 +85,8 @@ impl Story {
             HEAL_MS,
             Self::is_as_wanted,
         );
-        self.create(5);
+        let replicas = Some(5);
+        self.create(ServiceMode::Replicated { replicas });
         self.expect("a new service runs", DEPLOY_MS, Self::is_as_wanted);
         for service in self.names() {
             self.world.ask(Request::RemoveService(service));
@@ -97,13 +98,18 @@ impl Story {
     fn turn(&mut self) {
         match self.dice.below(6) {
             0 => {
-                let replicas = self.dice.below(6);
-                self.create(replicas);
+                let replicas = Some(self.dice.below(6));
+                let mode = match self.dice.below(3) {
+                    0 => ServiceMode::Global,
+                    _ => ServiceMode::Replicated { replicas },
+                };
+                self.create(mode);
             }
             1 => self.update(|spec, dice| {
-                spec.mode = ServiceMode::Replicated {
-                    replicas: Some(dice.below(8)),
-                };
+                let replicas = Some(dice.below(8));
+                if spec.mode != ServiceMode::Global {
+                    spec.mode = ServiceMode::Replicated { replicas };
+                }
             }),
             2 => self.update(|spec, dice| {
                 spec.task.container.image = format!("image:{}", dice.next_u64());
@@ -193,7 +199,8 @@ impl Story {
         };
         let mut wanted = 0;
         let all_run = state.services().iter().all(|service| {
-            let replicas = usize::try_from(service.replicas().unwrap()).unwrap();
+            let replicas = service.replicas().unwrap_or(HOSTS);
+            let replicas = usize::try_from(replicas).unwrap();
             wanted += replicas;
             let tasks = state.tasks_of_service(service.id);
             tasks.map(|task| runs(task.id)).sum::<usize>() == replicas
@@ -217,13 +224,11 @@ impl Story {
                 .all(|host| host.containers.is_empty())
     }
 
-    fn create(&mut self, replicas: u64) {
+    fn create(&mut self, mode: ServiceMode) {
         self.services += 1;
         let mut spec = ServiceSpec {
             name: format!("service{}", self.services),
-            mode: ServiceMode::Replicated {
-                replicas: Some(replicas),
-            },
+            mode,
             ..ServiceSpec::default()
         };
         spec.task.container.image = "image:0".into();

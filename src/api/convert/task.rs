@@ -22,7 +22,10 @@ pub fn show(task: &Task) -> json::Task {
         spec: task_spec::show(&task.spec),
         service_id: task.service.to_string(),
         slot,
-        node_id: task.node.map(|node| node.to_string()).unwrap_or_default(),
+        node_id: task
+            .place()
+            .map(|node| node.to_string())
+            .unwrap_or_default(),
         status: show_status(&task.status),
         desired_state: task.desired_state.name().into(),
         ..json::Task::default()

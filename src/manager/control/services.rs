@@ -22,8 +22,10 @@ pub fn view(state: &State, service: &Arc<Service>) -> ServiceView {
         completed: 0,
     };
     for task in state.tasks_of_service(service.id) {
+        let wanted = task.desired_state <= TaskState::Running;
+        view.desired += u64::from(service.is_global() && wanted);
         match task.status.state {
-            TaskState::Running if task.desired_state <= TaskState::Running => view.running += 1,
+            TaskState::Running if wanted => view.running += 1,
             TaskState::Complete => view.completed += 1,
             _ => {}
         }

@@ -2,6 +2,7 @@
 
 pub mod replicated;
 pub mod restart;
+pub mod global;
 pub mod update;
 pub mod reap;
 

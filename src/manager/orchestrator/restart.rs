@@ -50,7 +50,12 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
         };
         // Whatever has a newer task in its slot was replaced.
         changes.extend(wanted.map(|task| set_desired(task, TaskState::Shutdown)));
-        if newest.status.state.is_terminal() || has_lost_node(view.state, newest) {
+        let lost = has_lost_node(view.state, newest);
+        // A global service has nowhere else to go with the task of a node.
+        if lost && matches!(slot, Slot::Node(_)) {
+            continue;
+        }
+        if newest.status.state.is_terminal() || lost {
             if let Some((state, record)) = replacement(view, service, newest) {
                 changes.push(create(id, slot, state, record, rng));
             }
@@ -122,6 +127,23 @@ fn replacement(
     Some((state, record))
 }
 
+/// Whether the policy is done with a task that ended, as far as that does not change with time.
+pub fn is_done(service: &Service, task: &Task) -> bool {
+    let default = RestartPolicy::default();
+    let policy = service.spec.task.restart.as_ref().unwrap_or(&default);
+    let attempts = u64::from(task.restart.attempts);
+    let used_up = |max: u64| max > 0 && attempts >= max;
+    !allows(policy, task) || policy.max_attempts.is_some_and(used_up)
+}
+
+fn allows(policy: &RestartPolicy, old: &Task) -> bool {
+    match policy.condition.unwrap_or_default() {
+        RestartCondition::Any => true,
+        RestartCondition::OnFailure => old.status.state != TaskState::Complete,
+        RestartCondition::None => false,
+    }
+}
+
 /// What the restarts of the slot amount to with one more; `None` if the policy allows none.
 fn next_record(
     view: &View<'_>,
@@ -129,12 +151,7 @@ fn next_record(
     policy: &RestartPolicy,
     old: &Task,
 ) -> Option<RestartRecord> {
-    let allowed = match policy.condition.unwrap_or_default() {
-        RestartCondition::Any => true,
-        RestartCondition::OnFailure => old.status.state != TaskState::Complete,
-        RestartCondition::None => false,
-    };
-    if !allowed {
+    if !allows(policy, old) {
         return None;
     }
     if !old.status.state.is_terminal() {

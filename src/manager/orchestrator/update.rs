@@ -105,7 +105,9 @@ impl<'a> Progress<'a> {
         for task in newest.into_values() {
             let up =
                 task.desired_state == TaskState::Running && task.status.state == TaskState::Running;
-            if task.task_version != service.task_version {
+            // A node that lost its task of a global service gets a new one when it is back.
+            let is_idle = service.is_global() && task.desired_state > TaskState::Running;
+            if task.task_version != service.task_version && !is_idle {
                 progress.outdated.push(task);
             } else if up {
                 progress.last_up = progress.last_up.max(Some(task.status.at));

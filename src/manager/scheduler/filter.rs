@@ -38,14 +38,15 @@ impl Site {
     }
 }
 
-/// Why a node does not take a task, in the order in which it is asked.
+/// Why a node does not take a task, in the order in which it is asked: what lasts comes first, so
+/// that the words for a task change only with what concerns it, not with what fills other nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     NotReady,
-    Resources,
     Constraints,
     Platform,
     MaxReplicas,
+    Resources,
 }
 
 impl Group {
@@ -75,8 +76,6 @@ impl Group {
         let full = self.max_replicas > 0 && u64::from(*of_service) >= self.max_replicas;
         if !is_ready(node) {
             Some(Reason::NotReady)
-        } else if !self.fits(node, load) {
-            Some(Reason::Resources)
         } else if !self
             .constraints
             .iter()
@@ -85,8 +84,10 @@ impl Group {
             Some(Reason::Constraints)
         } else if !self.runs_on(&node.description.platform) {
             Some(Reason::Platform)
+        } else if full {
+            Some(Reason::MaxReplicas)
         } else {
-            full.then_some(Reason::MaxReplicas)
+            (!self.fits(node, load)).then_some(Reason::Resources)
         }
     }
 

@@ -76,6 +76,10 @@ fn place(
         return;
     };
     let group = Group::of(spec);
+    // All tasks of a service are of one kind.
+    if tasks.iter().all(|task| task.place().is_some()) {
+        return place_at_home(view, &group, tasks, loads, changes);
+    }
     let of_service: BTreeMap<_, _> = view.state.spread(service).collect();
     let failing = failing_nodes(view, service, tasks);
     let mut sites = BTreeMap::new();
@@ -116,6 +120,39 @@ fn place(
     let error = refused.explain();
     let left = waiting.filter(|task| !already_says(task, &error));
     changes.extend(left.map(|task| wait(task.id, &error, view)));
+}
+
+/// Places the tasks of a global service: each on its own node, or nowhere.
+fn place_at_home(
+    view: &View<'_>,
+    group: &Group,
+    tasks: &[&Arc<Task>],
+    loads: &mut BTreeMap<NodeId, NodeLoad>,
+    changes: &mut Vec<Change>,
+) {
+    for task in tasks {
+        let home = task.place().and_then(|id| view.state.nodes().find(id));
+        let Some(node) = home.filter(|_| changes.len() < view.room) else {
+            continue;
+        };
+        let load = loads.get(&node.id).or_else(|| view.state.load(node.id));
+        // There is no limit per node to what each node has one of.
+        let mut site = Site::of(node, load.cloned().unwrap_or_default(), 0);
+        if let Some(reason) = group.refuses(&site) {
+            let mut refused = filter::Refused::default();
+            refused.add(reason);
+            let error = refused.explain();
+            let news = (!already_says(task, &error)).then(|| wait(task.id, &error, view));
+            changes.extend(news);
+            continue;
+        }
+        changes.push(Change::AssignTask {
+            id: task.id,
+            node: node.id,
+        });
+        group.take(&mut site);
+        loads.insert(node.id, site.load);
+    }
 }
 
 fn already_says(task: &Task, error: &str) -> bool {

@@ -113,8 +113,8 @@ fn the_commonest_reason_is_told_first() {
     check(
         "node a down; node b up arch x86_64; node c up arch x86_64; node d up arch arm64 cpu 1; \
          service web x1 cpu 2 platform arm64; task 1 web/1 new",
-        "1 waits: no suitable node (insufficient resources on 3 nodes; \
-         1 node not available for new tasks)",
+        "1 waits: no suitable node (unsupported platform on 2 nodes; \
+         1 node not available for new tasks; insufficient resources on 1 node)",
     );
 }
 

@@ -224,7 +224,7 @@ fn what_cannot_be_changed_is_refused_and_changes_nothing() {
         swarm.ask(request).unwrap_err().to_string()
     };
     assert!(attempt(|spec| spec.name = "other".into()).contains("renaming services"));
-    assert!(attempt(|spec| spec.mode = ServiceMode::Global).contains("Mode.Global"));
+    assert!(attempt(|spec| spec.mode = ServiceMode::Global).contains("mode change"));
     assert!(attempt(|spec| spec.task.container.tty = true).contains("TTY"));
     let refusal = swarm.ask(create_request("web", 1)).unwrap_err();
     assert!(matches!(

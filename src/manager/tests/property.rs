@@ -151,10 +151,12 @@ impl World {
             Availability::Pause,
             Availability::Drain,
         ];
-        let spec = NodeSpec {
+        let mut spec = NodeSpec {
             availability: all[self.draw(3)],
             ..NodeSpec::default()
         };
+        let zone = ["a", "b"][self.draw(2)].to_owned();
+        spec.labels.extend([("zone".to_owned(), zone)]);
         let id = self.pick_node()?;
         Some(Change::UpdateNode { id, spec })
     }
@@ -166,6 +168,11 @@ impl World {
             },
             ..ServiceSpec::default()
         };
+        if self.draw(3) == 0 {
+            let placement = spec.task.placement.get_or_insert_default();
+            let text = ["node.labels.zone==a", "node.labels.zone!=a"][self.draw(2)];
+            placement.constraints.push(text.into());
+        }
         spec.task.container.image = ["a", "b", "c"][self.draw(3)].into();
         let policy = spec.task.restart.get_or_insert_default();
         let conditions = [RestartCondition::Any, RestartCondition::OnFailure];
@@ -182,6 +189,9 @@ impl World {
 
     fn add_service(&mut self) -> Change {
         let mut spec = self.spec();
+        if self.draw(3) == 0 {
+            spec.mode = ServiceMode::Global;
+        }
         let id = ServiceId(self.rng.next_u128());
         spec.name = format!("s{id}");
         Change::CreateService { id, spec }
@@ -190,8 +200,11 @@ impl World {
     fn update_service(&mut self) -> Option<Change> {
         let id = self.pick_service()?;
         let mut spec = self.spec();
-        spec.name
-            .clone_from(&self.state.services().find(id)?.spec.name);
+        let old = self.state.services().find(id)?;
+        spec.name.clone_from(&old.spec.name);
+        if old.is_global() {
+            spec.mode = ServiceMode::Global;
+        }
         Some(Change::UpdateService { id, spec })
     }
 

@@ -43,11 +43,14 @@ pub fn a_genesis() -> Genesis {
 }
 
 pub fn create_request(name: &str, replicas: u64) -> Request {
+    let replicas = Some(replicas);
+    create_with(name, ServiceMode::Replicated { replicas })
+}
+
+fn create_with(name: &str, mode: ServiceMode) -> Request {
     let mut spec = ServiceSpec {
         name: name.into(),
-        mode: ServiceMode::Replicated {
-            replicas: Some(replicas),
-        },
+        mode,
         ..ServiceSpec::default()
     };
     spec.task.container.image = "hello".into();
@@ -142,8 +145,13 @@ impl Swarm {
 
     /// Tasks that the service's view counts as running.
     pub fn running(&mut self, service: &str) -> u64 {
+        self.view(service).0
+    }
+
+    /// Tasks that the service's view counts as running, and as desired.
+    pub fn view(&mut self, service: &str) -> (u64, u64) {
         match self.ask(Request::Service(service.into())) {
-            Ok(Response::Service(view)) => view.running,
+            Ok(Response::Service(view)) => (view.running, view.desired),
             other => panic!("{other:?}"),
         }
     }
@@ -167,6 +175,10 @@ impl Swarm {
 
     pub fn create(&mut self, name: &str, replicas: u64) {
         self.ask(create_request(name, replicas)).unwrap();
+    }
+
+    pub fn create_global(&mut self, name: &str) {
+        self.ask(create_with(name, ServiceMode::Global)).unwrap();
     }
 
     pub fn post_create(&mut self, name: &str, replicas: u64) {

@@ -44,7 +44,7 @@ fn check_mode(mode: &ServiceMode, problems: &mut Problems) {
             });
             return;
         }
-        ServiceMode::Global => "Mode.Global",
+        ServiceMode::Global => return,
         ServiceMode::ReplicatedJob { .. } => "Mode.ReplicatedJob",
         ServiceMode::GlobalJob => "Mode.GlobalJob",
     };
