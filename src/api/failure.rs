@@ -67,6 +67,7 @@ impl From<Refusal> for Failure {
             | Refusal::NoPreviousSpec(_)
             | Refusal::NodeNotDown(_)
             | Refusal::UnknownFilter { .. }
+            | Refusal::UnknownFilterValue { .. }
             | Refusal::Impossible(..) => StatusCode::BAD_REQUEST,
             // Docker answers 500 here, and clients know the text.
             Refusal::OutOfSequence { .. } | Refusal::Storage(_) => {

@@ -217,4 +217,11 @@ pub enum Refusal {
     Storage(String),
     #[error("service {0} was changed in a way that is not possible: {1}")]
     Impossible(ServiceId, String),
+    #[error("filter {key}: {value:?} is not known for {}s; known are {known}", kind.name())]
+    UnknownFilterValue {
+        kind: ObjectKind,
+        key: String,
+        value: String,
+        known: String,
+    },
 }

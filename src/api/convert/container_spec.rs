@@ -5,6 +5,8 @@ use crate::api::convert::task_spec::{read_driver, show_driver};
 use crate::api::types::Empty;
 use crate::api::types::base64::Base64;
 use crate::api::types::container_spec as json;
+use crate::image::digest::Digest;
+use crate::image::reference::Reference;
 use crate::model::spec::container as model;
 use crate::model::spec::mount;
 
@@ -12,6 +14,7 @@ const PATH: &str = "TaskTemplate.ContainerSpec";
 
 /// The spec that a client gave.
 pub fn read(spec: json::ContainerSpec, problems: &mut Problems) -> model::ContainerSpec {
+    check_image(&spec.image, problems);
     let mounts = spec.mounts.into_iter().enumerate();
     let mounts = mounts
         .map(|(index, mount)| read_mount(index, mount, problems))
@@ -45,6 +48,17 @@ pub fn read(spec: json::ContainerSpec, problems: &mut Problems) -> model::Contai
         capability_drop: spec.capability_drop,
         ulimits: spec.ulimits.into_iter().map(read_ulimit).collect(),
         oom_score_adj: spec.oom_score_adj,
+    }
+}
+
+/// A name or a whole id; that there is one at all is checked with the rest of the spec.
+fn check_image(image: &str, problems: &mut Problems) {
+    let id = image.strip_prefix("sha256:").unwrap_or(image);
+    if image.trim().is_empty() || Digest::from_hex(id).is_some() {
+        return;
+    }
+    if let Err(error) = Reference::parse(image) {
+        problems.add(format!("{PATH}.Image: {image:?}: {error}"));
     }
 }
 

@@ -107,7 +107,7 @@ fn all_problems_are_named_with_their_paths() {
     check_refused(
         json!({
             "TaskTemplate": {
-                "ContainerSpec": {"Mounts": [{}]},
+                "ContainerSpec": {"Image": "a:b:c", "Mounts": [{}]},
                 "RestartPolicy": {"Condition": "sometimes"},
                 "Placement": {"Preferences": [{}]},
                 "Runtime": "plugin",
@@ -117,6 +117,7 @@ fn all_problems_are_named_with_their_paths() {
             "EndpointSpec": {"Ports": [{"TargetPort": 70000}]},
         }),
         "TaskTemplate.Runtime: \"plugin\" is not container; \
+         TaskTemplate.ContainerSpec.Image: \"a:b:c\": invalid reference format; \
          TaskTemplate.ContainerSpec.Mounts[0].Type is missing: expected bind, volume or tmpfs; \
          TaskTemplate.RestartPolicy.Condition: \"sometimes\" is not one of none, on-failure, any; \
          TaskTemplate.Placement.Preferences[0].Spread is missing; \

@@ -19,12 +19,18 @@ pub struct Wanted<'a>(&'a Filters);
 
 pub fn nodes(filters: &Filters) -> Result<Wanted<'_>, Refusal> {
     let known = ["id", "label", "membership", "name", "node.label", "role"];
-    known_only(filters, ObjectKind::Node, &known)
+    let wanted = known_only(filters, ObjectKind::Node, &known)?;
+    wanted.only(ObjectKind::Node, "role", &["worker", "manager"])?;
+    wanted.only(ObjectKind::Node, "membership", &["accepted", "pending"])?;
+    Ok(wanted)
 }
 
 pub fn services(filters: &Filters) -> Result<Wanted<'_>, Refusal> {
     let known = ["id", "label", "mode", "name", "runtime"];
-    known_only(filters, ObjectKind::Service, &known)
+    let wanted = known_only(filters, ObjectKind::Service, &known)?;
+    let modes = ["replicated", "global", "replicated-job", "global-job"];
+    wanted.only(ObjectKind::Service, "mode", &modes)?;
+    Ok(wanted)
 }
 
 pub fn networks(filters: &Filters) -> Result<Wanted<'_>, Refusal> {
@@ -50,6 +56,8 @@ pub fn tasks(state: &State, filters: &Filters) -> Result<Vec<Arc<Task>>, Refusal
         "service",
     ];
     let wanted = known_only(filters, ObjectKind::Task, &known)?;
+    let states = TaskState::ALL.map(TaskState::name);
+    wanted.only(ObjectKind::Task, "desired-state", &states)?;
     let services = wanted.values("service").map(|references| {
         let found = references.iter().map(|name| lookup::service(state, name));
         let ids = found.filter_map(|found| found.ok().map(|service| service.id));
@@ -102,6 +110,20 @@ fn known_only<'a>(
 impl<'a> Wanted<'a> {
     fn values(self, key: &str) -> Option<&'a BTreeSet<String>> {
         self.0.0.get(key).filter(|values| !values.is_empty())
+    }
+
+    /// Refuses what no object can have, rather than find nothing.
+    fn only(self, kind: ObjectKind, key: &str, known: &[&str]) -> Result<(), Refusal> {
+        let mut values = self.values(key).into_iter().flatten();
+        match values.find(|value| !known.contains(&value.as_str())) {
+            None => Ok(()),
+            Some(value) => Err(Refusal::UnknownFilterValue {
+                kind,
+                key: key.to_owned(),
+                value: value.clone(),
+                known: known.join(", "),
+            }),
+        }
     }
 
     /// Whether one of the key's values fits, or none is given.

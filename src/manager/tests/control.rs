@@ -313,3 +313,21 @@ fn a_lowered_history_limit_is_applied_at_once() {
     swarm.ask(Request::UpdateCluster { version, spec }).unwrap();
     assert_eq!(swarm.tasks("web").len(), 3);
 }
+
+#[test]
+fn filters_for_what_nothing_can_be_are_refused() {
+    let mut swarm = Swarm::new();
+    let mut check = |request: fn(Filters) -> Request, key, value, expect: &str| {
+        let refusal = swarm.ask(request(filters(&[(key, value)]))).unwrap_err();
+        assert_eq!(refusal.to_string(), expect);
+    };
+    let role = "filter role: \"king\" is not known for nodes; known are worker, manager";
+    check(Request::Nodes, "role", "king", role);
+    let mode = "filter mode: \"odd\" is not known for services; \
+                known are replicated, global, replicated-job, global-job";
+    check(Request::Services, "mode", "odd", mode);
+    let state = "filter desired-state: \"gone\" is not known for tasks; known are new, pending, \
+                 assigned, accepted, preparing, ready, starting, running, complete, shutdown, \
+                 failed, rejected, remove, orphaned";
+    check(Request::Tasks, "desired-state", "gone", state);
+}
