@@ -3,6 +3,8 @@
 use raft_proto::eraftpb::{self, MessageType};
 use serde::{Deserialize, Serialize};
 
+use crate::raft::record::NUMBER_MAX;
+
 /// What one member says to another. It is serialised as a part of a frame, which has the format
 /// number and the limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub enum StepError {
     Kind,
     #[error("raft message with the term {0}, which no cluster reaches")]
     Term(u64),
+    #[error("raft message without a term, as members send themselves")]
+    NoTerm,
     #[error("raft message about entry {index}, but the log ends at {last}")]
     Beyond { index: u64, last: u64 },
     #[error("raft message with entries out of order")]
@@ -27,9 +31,6 @@ pub enum StepError {
     #[error("raft message contradicts committed entry {0}")]
     Conflict(u64),
 }
-
-/// Terms and indexes grow by one; no honest one comes near this, and raft adds to them unchecked.
-const TERM_MAX: u64 = 1 << 48;
 
 impl Message {
     /// The member that it is for.
@@ -58,13 +59,17 @@ impl Message {
         if message.from == id || message.from == raft::INVALID_ID {
             return Err(StepError::Sender(message.from));
         }
+        // Raft takes it for a message of its own, and looks at no term then.
+        if message.term == 0 {
+            return Err(StepError::NoTerm);
+        }
         let largest = [
             message.term,
             message.log_term,
             message.index,
             message.commit,
         ];
-        if let Some(term) = largest.into_iter().find(|number| *number > TERM_MAX) {
+        if let Some(term) = largest.into_iter().find(|number| *number > NUMBER_MAX) {
             return Err(StepError::Term(term));
         }
         match message.msg_type {

@@ -11,7 +11,7 @@ use raft_proto::eraftpb::{
 use crate::host::rng::Rng;
 use crate::raft::log::Log;
 use crate::raft::message::{Message, StepError};
-use crate::raft::record::{Anchor, ConfState, Entry, HardState, Position, Restored};
+use crate::raft::record::{Anchor, ConfState, Entry, HardState, Position, RestoreError, Restored};
 
 /// The time between two ticks.
 pub const TICK_MS: u64 = 100;
@@ -27,19 +27,6 @@ const UNCOMMITTED_BYTES_MAX: u64 = 16 << 20;
 /// A message or a round of applying ends with the entry that crosses this.
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 const INFLIGHT_MESSAGES_MAX: usize = 16;
-
-/// What a member's disk holds cannot be: the state directory was damaged or mixed with another.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    #[error("the log on disk has entry {found} where {expected} belongs")]
-    Gap { expected: u64, found: u64 },
-    #[error("the log on disk ends at {last}, but {needed} was applied or committed")]
-    Short { last: u64, needed: u64 },
-    #[error("the log on disk begins after {before}, but only {applied} was applied")]
-    Late { before: u64, applied: u64 },
-    #[error("the members on disk are impossible")]
-    Members(#[source] raft::Error),
-}
 
 /// Why a proposal did not enter the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -129,7 +116,7 @@ impl Node {
     /// A member that goes on from what the disk remembers. A member that is alone leads at once:
     /// nobody else could.
     pub fn new(id: u64, restored: Restored, seed: u64) -> Result<Self, RestoreError> {
-        check(&restored)?;
+        restored.check()?;
         let applied = restored.anchor.applied;
         let durable_term = restored.anchor.hard_state.term;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
@@ -454,33 +441,6 @@ fn config(id: u64, applied: u64) -> Config {
         pre_vote: true,
         ..Config::default()
     }
-}
-
-/// Checks what raft would answer with a panic.
-fn check(restored: &Restored) -> Result<(), RestoreError> {
-    let Restored {
-        anchor,
-        before,
-        entries,
-    } = restored;
-    let mut last = before.index;
-    for entry in entries {
-        if entry.index != last + 1 {
-            let (expected, found) = (last + 1, entry.index);
-            return Err(RestoreError::Gap { expected, found });
-        }
-        last = entry.index;
-    }
-    let applied = anchor.applied.index;
-    if before.index > applied {
-        let before = before.index;
-        return Err(RestoreError::Late { before, applied });
-    }
-    let needed = anchor.hard_state.commit.max(applied);
-    if needed > last {
-        return Err(RestoreError::Short { last, needed });
-    }
-    Ok(())
 }
 
 /// The change of members in an entry; no bytes at all leave a joint configuration.

@@ -4,6 +4,26 @@ use bytes::Bytes;
 use raft_proto::eraftpb;
 use serde::{Deserialize, Serialize};
 
+/// What a member's disk holds cannot be: the state directory was damaged or mixed with another.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("the log on disk has entry {found} where {expected} belongs")]
+    Gap { expected: u64, found: u64 },
+    #[error("the log on disk ends at {last}, but {needed} was applied or committed")]
+    Short { last: u64, needed: u64 },
+    #[error("the log on disk begins after {before}, but only {applied} was applied")]
+    Late { before: u64, applied: u64 },
+    #[error("the log on disk has committed {committed}, but {applied} was applied")]
+    Behind { committed: u64, applied: u64 },
+    #[error("the log on disk has the number {0}, which no cluster reaches")]
+    Number(u64),
+    #[error("the members on disk are impossible")]
+    Members(#[source] raft::Error),
+}
+
+/// Terms and indexes grow by one; no honest one comes near this, and raft adds to them unchecked.
+pub(super) const NUMBER_MAX: u64 = 1 << 48;
+
 /// A place in the log. The same place with the same term has the same log before it everywhere.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Position {
@@ -86,6 +106,39 @@ pub struct Restored {
     pub before: Position,
     /// The log as far as it was written, without a gap.
     pub entries: Vec<Entry>,
+}
+
+impl Restored {
+    /// Checks what raft would answer with a panic.
+    pub(super) fn check(&self) -> Result<(), RestoreError> {
+        let HardState { term, commit, .. } = self.anchor.hard_state;
+        let applied = self.anchor.applied.index;
+        let mut last = self.before;
+        let numbers = [term, commit, applied, last.index, last.term];
+        if let Some(number) = numbers.into_iter().find(|number| *number > NUMBER_MAX) {
+            return Err(RestoreError::Number(number));
+        }
+        for entry in &self.entries {
+            let (expected, found) = (last.index + 1, entry.index);
+            if expected != found {
+                return Err(RestoreError::Gap { expected, found });
+            }
+            last.index = found;
+        }
+        let (before, last) = (self.before.index, last.index);
+        if before > applied {
+            return Err(RestoreError::Late { before, applied });
+        }
+        let needed = commit.max(applied);
+        if needed > last {
+            return Err(RestoreError::Short { last, needed });
+        }
+        if commit < applied {
+            let committed = commit;
+            return Err(RestoreError::Behind { committed, applied });
+        }
+        Ok(())
+    }
 }
 
 impl From<Anchor> for Restored {

@@ -286,7 +286,7 @@ fn replay(
             .entries
             .last()
             .map_or(recovered.before.index, |last| last.index);
-        if entry.index != last + 1 {
+        if last.checked_add(1) != Some(entry.index) {
             let index = entry.index;
             return Err(damaged(Damage::Gap { at, index, last }));
         }

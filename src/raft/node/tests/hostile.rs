@@ -138,6 +138,24 @@ fn entries_out_of_order_or_against_committed_ones_are_refused() {
     check(late, Err(StepError::Term(term)));
 }
 
+/// Found by fuzzing: raft ended the process over a vote asked for without a term, and took the rest
+/// for its own messages, whose term it does not look at.
+#[test]
+fn a_message_without_a_term_is_refused() {
+    for kind in [
+        MessageType::MsgRequestPreVote,
+        MessageType::MsgRequestVote,
+        MessageType::MsgTimeoutNow,
+        MessageType::MsgHeartbeat,
+    ] {
+        let own = eraftpb::Message {
+            term: 0,
+            ..message(kind)
+        };
+        check(own, Err(StepError::NoTerm));
+    }
+}
+
 #[test]
 fn random_messages_from_a_member_never_end_the_process() {
     let mut rng = Rng::from_seed(11);
