@@ -36,6 +36,8 @@ pub enum RecordError {
     Key(Vec<u8>),
     #[error("task {0} refers to a version of its service that is not there")]
     TaskWithoutSpec(TaskId),
+    #[error("row key {0:02x?} is not that of the object in its row")]
+    Misplaced(Vec<u8>),
 }
 
 /// A row of the checkpoint: a key, and the object's bytes or its removal.
@@ -69,9 +71,14 @@ pub fn restore(
     let mut tasks = Vec::new();
     for (key, bytes) in rows {
         match parse_key(&key)? {
-            ObjectId::Task(_) => tasks.push(decode::<TaskRecord>("task", &bytes)?),
+            ObjectId::Task(_) => {
+                let record = decode::<TaskRecord>("task", &bytes)?;
+                check_place(&key, ObjectId::Task(record.id))?;
+                tasks.push(record);
+            }
             id => {
                 let object = decode_object(id, &bytes)?;
+                check_place(&key, id_of(&object))?;
                 state.put(id, Some(object));
             }
         }
@@ -177,6 +184,28 @@ fn decode_object(id: ObjectId, bytes: &[u8]) -> Result<Object, RecordError> {
         ObjectId::Secret(_) => Object::Secret(Arc::new(decode("secret", bytes)?)),
         ObjectId::Config(_) => Object::Config(Arc::new(decode("config", bytes)?)),
     })
+}
+
+fn id_of(object: &Object) -> ObjectId {
+    match object {
+        Object::Cluster(_) => ObjectId::Cluster,
+        Object::Node(row) => ObjectId::Node(row.id),
+        Object::Service(row) => ObjectId::Service(row.id),
+        Object::TaskSpec(service, version, _) => ObjectId::TaskSpec(*service, *version),
+        Object::Task(row) => ObjectId::Task(row.id),
+        Object::Network(row) => ObjectId::Network(row.id),
+        Object::Secret(row) => ObjectId::Secret(row.id),
+        Object::Config(row) => ObjectId::Config(row.id),
+    }
+}
+
+/// An object under a key that is not its own would be found by one id and listed by another, and
+/// its next checkpoint would remove a row instead of writing one.
+fn check_place(key_there: &[u8], id: ObjectId) -> Result<(), RecordError> {
+    match key_there == key(id) {
+        true => Ok(()),
+        false => Err(RecordError::Misplaced(key_there.to_vec())),
+    }
 }
 
 fn key(id: ObjectId) -> Vec<u8> {
@@ -348,5 +377,25 @@ mod tests {
             restore(1, [(vec![b'?'], vec![])]),
             Err(RecordError::Key(_))
         ));
+    }
+
+    /// Found by fuzzing: a row of one node under the key of another was taken in, and then had two
+    /// ids, of which the state knew the object by one and named it by the other.
+    #[test]
+    fn a_row_under_the_key_of_another_object_is_refused() {
+        let state = two_versions_of_a_service();
+        for (mut key, bytes) in rows(&state) {
+            let last = key.len() - 1;
+            key[last] ^= 1;
+            let rows = rows(&state).into_iter().filter(|(_, b)| *b != bytes);
+            let rows = rows.map(|(key, bytes)| (key, bytes.unwrap()));
+            let misplaced = [(key.clone(), bytes.clone().unwrap())];
+            let refused = restore(2, rows.chain(misplaced)).unwrap_err();
+            // A spec has no id of its own: it is its tasks that miss it.
+            match key[0] {
+                b'v' => assert!(matches!(refused, RecordError::TaskWithoutSpec(_))),
+                _ => assert!(matches!(refused, RecordError::Misplaced(k) if k == key)),
+            }
+        }
     }
 }
