@@ -35,7 +35,7 @@ pub fn parse<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyErr
     let mut sent: Value = serde_json::from_slice(bytes).map_err(BodyError::Syntax)?;
     drop_nulls(&mut sent);
     let read: T = serde_path_to_error::deserialize(sent.clone()).map_err(|e| BodyError::Type {
-        path: e.path().to_string(),
+        path: e.path().to_string().escape_debug().to_string(),
         source: e.into_inner(),
     })?;
     let kept = serde_json::to_value(&read).map_err(BodyError::Syntax)?;
@@ -79,9 +79,11 @@ fn lost_fields(
     lost: &mut Vec<String>,
 ) {
     for (name, field) in sent {
+        // The answer is one line, whatever a client calls its fields.
+        let name_shown = name.escape_debug();
         let path = match path {
-            "." => name.clone(),
-            outer => format!("{outer}.{name}"),
+            "." => name_shown.to_string(),
+            outer => format!("{outer}.{name_shown}"),
         };
         match kept.get(name) {
             Some(kept) => collect_lost(&path, field, kept, lost),
@@ -155,6 +157,16 @@ mod tests {
         );
         check("[]", "skep does not support . as an array");
         check(r#"{"Mode": []}"#, "skep does not support Mode as an array");
+    }
+
+    /// Found by fuzzing: the name of a field was shown as it came, with its line breaks.
+    #[test]
+    fn names_of_fields_break_no_line() {
+        check(r#"{"a\nb": 1}"#, r"skep does not support a\nb");
+        check(
+            r#"{"Labels": {"a\nb": 1}}"#,
+            r"invalid JSON: Labels.a\nb: invalid type: integer `1`, expected a string",
+        );
     }
 
     #[test]
