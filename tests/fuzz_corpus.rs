@@ -2,10 +2,16 @@
 
 use std::fs;
 
+#[path = "fuzz/api.rs"]
+mod api;
+#[path = "fuzz/cli.rs"]
+mod cli;
 #[path = "fuzz/image.rs"]
 mod image;
 #[path = "fuzz/peers.rs"]
 mod peers;
+#[path = "fuzz/store.rs"]
+mod store;
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
 
@@ -63,4 +69,40 @@ fn log_entries_are_refused_or_leave_a_state_that_can_be_stored() {
 #[test]
 fn answers_files_and_queries_are_read_or_refused() {
     replay("lookup", peers::lookup);
+}
+
+#[test]
+fn members_go_on_whatever_another_says() {
+    replay("raft_message", peers::raft_message);
+}
+
+#[test]
+fn stores_are_refused_or_go_on() {
+    replay("store", store::store);
+}
+
+#[test]
+fn bodies_are_refused_or_can_be_sent_back() {
+    replay("api_body", api::body);
+}
+
+#[test]
+fn what_is_typed_is_understood_or_refused() {
+    replay("cli_text", cli::text);
+}
+
+#[test]
+fn every_target_has_a_corpus_that_is_replayed() {
+    let targets = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/fuzz_targets");
+    for file in fs::read_dir(targets).unwrap() {
+        let path = file.unwrap().path();
+        let target = path.file_stem().unwrap().to_str().unwrap();
+        let corpus = fs::read_dir(format!("{CORPUS}/{target}"));
+        assert!(corpus.is_ok_and(|files| files.count() > 2), "{target}");
+        let replayed = format!("(\"{target}\", ");
+        assert!(
+            include_str!("fuzz_corpus.rs").contains(&replayed),
+            "{target}"
+        );
+    }
 }

@@ -42,7 +42,8 @@ fn read(path: &str) -> io::Result<String> {
     }
 }
 
-fn variables(text: &str) -> Result<Vec<String>, String> {
+/// The variables that the text of a file sets, one on each line.
+pub fn variables(text: &str) -> Result<Vec<String>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut all = Vec::new();
     for (at, line) in text.lines().enumerate() {

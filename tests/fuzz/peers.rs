@@ -9,6 +9,9 @@ use skep::model::record::{decode_batch, encode_batch, row};
 use skep::model::state::State;
 use skep::network::resolve::config::{Config, Hosts};
 use skep::network::resolve::question::{Kind, Question};
+use skep::raft::message::Message;
+use skep::raft::node::{Node, Ready};
+use skep::raft::record::{Anchor, Restored};
 use skep::wire::control::{Request, Response};
 use skep::wire::frame;
 use skep::wire::session::{ToAgent, ToManager};
@@ -48,6 +51,93 @@ pub fn log_entry(bytes: &[u8]) {
     state.apply(2, &batch);
     for id in state.objects() {
         row(&state, id).expect("an object can be stored");
+    }
+}
+
+/// Whatever another manager says, a member goes on, and hands out each committed entry once and in
+/// order. The first byte chooses what the member is, and whether its disk keeps up.
+pub fn raft_message(bytes: &[u8]) {
+    let Some((kind, frame)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(messages) = frame::decode::<Vec<Message>>(frame) else {
+        return;
+    };
+    let mut member = Member::new(kind & 1 == 0);
+    member.stalls = kind & 2 != 0;
+    for message in messages {
+        // Why one is refused does not matter here.
+        let _ = member.node.step(message);
+        member.run();
+    }
+    member.stalls = false;
+    for _ in 0..25 {
+        member.node.tick();
+        member.run();
+    }
+}
+
+/// The first of three members.
+struct Member {
+    node: Node,
+    stalls: bool,
+    unwritten: u64,
+    applied: u64,
+}
+
+impl Member {
+    /// A member that leads, or follows nobody yet.
+    fn new(leads: bool) -> Self {
+        let start = |id| {
+            let anchor = Anchor::bootstrap(vec![1, 2, 3]);
+            Node::new(id, Restored::from(anchor), 7).expect("a member starts")
+        };
+        let [mut member, mut other] = [1, 2].map(|id| Self {
+            node: start(id),
+            stalls: false,
+            unwritten: 0,
+            applied: 1,
+        });
+        if leads {
+            member.node.campaign();
+            let mut mail = member.run();
+            while !mail.is_empty() {
+                for message in mail.drain(..).filter(|m| m.to() == 2) {
+                    other.node.step(message).expect("the other takes it");
+                }
+                for message in other.run() {
+                    member.node.step(message).expect("an honest answer");
+                }
+                mail = member.run();
+            }
+            assert!(member.node.leads());
+        }
+        member
+    }
+
+    /// Does what the node asks for, and gives what it sends.
+    fn run(&mut self) -> Vec<Message> {
+        let mut sent = Vec::new();
+        loop {
+            if !self.stalls && self.unwritten > 0 {
+                self.node.persisted(std::mem::take(&mut self.unwritten));
+            }
+            let Some(ready) = self.node.ready() else {
+                return sent;
+            };
+            let Ready {
+                messages,
+                committed,
+                persist,
+                ..
+            } = ready;
+            sent.extend(messages);
+            for entry in committed {
+                assert_eq!(entry.index, self.applied + 1);
+                self.applied = entry.index;
+            }
+            self.unwritten = persist.map_or(self.unwritten, |persist| persist.number);
+        }
     }
 }
 
