@@ -68,6 +68,8 @@ impl From<Refusal> for Failure {
             | Refusal::NodeNotDown(_)
             | Refusal::UnknownFilter { .. }
             | Refusal::UnknownFilterValue { .. }
+            | Refusal::Referenced { .. }
+            | Refusal::Unknown { .. }
             | Refusal::Impossible(..) => StatusCode::BAD_REQUEST,
             // Docker answers 500 here, and clients know the text.
             Refusal::OutOfSequence { .. } | Refusal::Storage(_) => {

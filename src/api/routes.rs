@@ -73,13 +73,13 @@ const ROUTES: &[Route] = routes! {
     GET    "/secrets"                        secrets::list_secrets;
     POST   "/secrets/create"                 secrets::create_secret;
     GET    "/secrets/{id}"                   secrets::inspect_secret;
-    POST   "/secrets/{id}/update"            secrets::change_secret;
-    DELETE "/secrets/{id}"                   secrets::change_secret;
+    POST   "/secrets/{id}/update"            secrets::update_secret;
+    DELETE "/secrets/{id}"                   secrets::remove_secret;
     GET    "/configs"                        secrets::list_configs;
     POST   "/configs/create"                 secrets::create_config;
     GET    "/configs/{id}"                   secrets::inspect_config;
-    POST   "/configs/{id}/update"            secrets::change_config;
-    DELETE "/configs/{id}"                   secrets::change_config;
+    POST   "/configs/{id}/update"            secrets::update_config;
+    DELETE "/configs/{id}"                   secrets::remove_config;
 
     GET    "/volumes"                        volumes::list;
     POST   "/volumes/create"                 volumes::create;

@@ -2,6 +2,7 @@
 
 mod host;
 mod images;
+mod secrets;
 mod swarm;
 mod wire;
 

@@ -7,8 +7,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
 use crate::cli::{
-    container, daemon, disk, events, exec, image, info, inspect, logs, node, quickstart, service,
-    stats, swarm, system, version,
+    config, container, daemon, disk, events, exec, image, info, inspect, logs, node, quickstart,
+    secret, service, stats, swarm, system, version,
 };
 
 /// A command that runs.
@@ -20,9 +20,11 @@ pub struct Run(pub fn(Context, Parsed) -> Running);
 
 /// The first word of two, and what it is about.
 pub const GROUPS: &[(&str, &str)] = &[
+    ("config", "Manage Swarm configs"),
     ("container", "Manage containers"),
     ("image", "Manage images"),
     ("node", "Manage Swarm nodes"),
+    ("secret", "Manage Swarm secrets"),
     ("service", "Manage Swarm services"),
     ("swarm", "Manage Swarm"),
     ("system", "Manage skep"),
@@ -41,6 +43,10 @@ pub const TOP: &[&str] = &[
 
 /// Every command.
 pub const COMMANDS: &[&Command] = &[
+    &config::CREATE,
+    &config::INSPECT,
+    &config::LS,
+    &config::RM,
     &container::INSPECT,
     &container::LS,
     &daemon::DAEMON,
@@ -64,6 +70,10 @@ pub const COMMANDS: &[&Command] = &[
     &node::LS,
     &node::PS,
     &quickstart::QUICKSTART,
+    &secret::CREATE,
+    &secret::INSPECT,
+    &secret::LS,
+    &secret::RM,
     &service::create::CREATE,
     &service::INSPECT,
     &service::LS,

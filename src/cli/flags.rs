@@ -39,6 +39,8 @@ pub enum Args {
     AtLeast(usize),
     /// Up to so many.
     AtMost(usize),
+    /// From so many up to so many.
+    Between(usize, usize),
     /// At least so many; the first one ends the flags, what follows belongs to another program.
     Program(usize),
 }
@@ -129,6 +131,8 @@ pub enum Count {
     AtLeast(usize),
     /// Up to so many.
     AtMost(usize),
+    /// From so many up to so many.
+    Between(usize, usize),
 }
 
 /// The arguments of one call, checked against the command's table.
@@ -411,6 +415,9 @@ impl Args {
             Self::Exactly(n) if got != n => Count::Exactly(n),
             Self::AtLeast(n) | Self::Program(n) if got < n => Count::AtLeast(n),
             Self::AtMost(n) if got > n => Count::AtMost(n),
+            Self::Between(least, most) if !(least..=most).contains(&got) => {
+                Count::Between(least, most)
+            }
             _ => return Ok(()),
         };
         Err(Mistake::Count(wanted))
@@ -425,6 +432,11 @@ impl fmt::Display for Count {
             Self::Exactly(n) => write!(f, "requires {n} argument{}", plural(*n)),
             Self::AtLeast(n) => write!(f, "requires at least {n} argument{}", plural(*n)),
             Self::AtMost(n) => write!(f, "requires at most {n} argument{}", plural(*n)),
+            Self::Between(least, most) => write!(
+                f,
+                "requires at least {least} and at most {most} argument{}",
+                plural(*most)
+            ),
         }
     }
 }

@@ -287,7 +287,7 @@ fn tell_description(node: &Value) -> String {
 }
 
 /// A moment as Go prints it, in lower case as docker shows it here.
-fn moment(rfc3339: &str) -> String {
+pub fn moment(rfc3339: &str) -> String {
     let (date, time) = rfc3339.split_once('T').unwrap_or((rfc3339, ""));
     format!("{date} {} +0000 utc", time.trim_end_matches('Z'))
 }

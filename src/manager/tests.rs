@@ -2,6 +2,7 @@
 
 mod control;
 mod property;
+mod resources;
 mod running;
 mod swarm;
 

@@ -3,11 +3,13 @@
 //! would be right. What skep cannot honour yet is a problem too: nothing is ignored.
 
 mod container;
+mod resource;
 mod service;
 
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::{ConfigSpec, SecretSpec};
 
 /// The longest label or option, key or value.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -40,6 +42,20 @@ impl Problems {
 pub fn service(spec: &ServiceSpec) -> Vec<String> {
     let mut problems = Problems::default();
     service::check(spec, &mut problems);
+    problems.0
+}
+
+/// What is wrong with a secret.
+pub fn secret(spec: &SecretSpec) -> Vec<String> {
+    let mut problems = Problems::default();
+    resource::check_secret(spec, &mut problems);
+    problems.0
+}
+
+/// What is wrong with a config.
+pub fn config(spec: &ConfigSpec) -> Vec<String> {
+    let mut problems = Problems::default();
+    resource::check_config(spec, &mut problems);
     problems.0
 }
 
@@ -78,7 +94,7 @@ pub fn cluster(spec: &ClusterSpec) -> Vec<String> {
     problems.0
 }
 
-/// Docker's rule for the names of services, secrets, configs and networks.
+/// Docker's rule for the names of services and networks.
 fn check_name(name: &str, problems: &mut Problems) {
     let bytes = name.as_bytes();
     let ends_fine = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);

@@ -11,6 +11,7 @@ use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Task
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::{ConfigSpec, SecretSpec};
 
 /// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or
 /// names.
@@ -53,6 +54,21 @@ pub enum Request {
     Secret(String),
     Configs(Filters),
     Config(String),
+
+    CreateSecret(SecretSpec),
+    UpdateSecret {
+        secret: String,
+        version: u64,
+        spec: SecretSpec,
+    },
+    RemoveSecret(String),
+    CreateConfig(ConfigSpec),
+    UpdateConfig {
+        config: String,
+        version: u64,
+        spec: ConfigSpec,
+    },
+    RemoveConfig(String),
 }
 
 /// A new spec for a service, or its previous one again.
@@ -143,6 +159,14 @@ impl ObjectKind {
             Self::Task => "task",
         }
     }
+
+    /// What Docker says before the name that is taken.
+    fn conflict(self) -> &'static str {
+        match self {
+            Self::Secret | Self::Config => "",
+            _ => "name conflicts with an existing object: ",
+        }
+    }
 }
 
 /// What happened to an object.
@@ -174,7 +198,7 @@ pub enum Refusal {
         reference: String,
         matches: usize,
     },
-    #[error("name conflicts with an existing object: {} {name} already exists", kind.name())]
+    #[error("{}{} {name} already exists", kind.conflict(), kind.name())]
     NameTaken { kind: ObjectKind, name: String },
     /// The version is not the object's: somebody else changed it in between.
     #[error("update out of sequence: {} {id} is at version {current}, not {given}", kind.name())]
@@ -223,5 +247,28 @@ pub enum Refusal {
         key: String,
         value: String,
         known: String,
+    },
+    /// Services that have this secret or config in their specs.
+    #[error(
+        "{} '{name}' is in use by the following service{}: {}",
+        kind.name(),
+        if services.len() == 1 { "" } else { "s" },
+        services.join(", ")
+    )]
+    Referenced {
+        kind: ObjectKind,
+        name: String,
+        services: Vec<String>,
+    },
+    /// What a service refers to is not there.
+    #[error(
+        "{}{} not found: {}",
+        kind.name(),
+        if names.len() == 1 { "" } else { "s" },
+        names.join(", ")
+    )]
+    Unknown {
+        kind: ObjectKind,
+        names: Vec<String>,
     },
 }

@@ -1,6 +1,7 @@
 //! Stories: command lines and what they print. The command lines run through the real program, the
 //! real API and a real manager; only the containers are not real. A story is a text file beside
 //! this one: comments, `$ skep …` and what it prints, its exit code in brackets if that is not 0.
+//! `$ echo … | skep …` gives it a standard input.
 //!
 //! Ids, times and versions stand as `<node1>`, `<time>`, `<index>`, and a command line may name an
 //! id so. Each command line waits until the one before it has had its effect.
@@ -11,6 +12,7 @@ mod steady;
 mod swarm;
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -49,6 +51,11 @@ fn nodes() {
 #[test]
 fn swarm_init_and_leave() {
     tell("swarm_init_and_leave");
+}
+
+#[test]
+fn secrets_and_configs() {
+    tell("secrets_and_configs");
 }
 
 #[test]
@@ -96,10 +103,10 @@ async fn retell(swarm: &Swarm, written: &str) -> String {
     let mut told = String::new();
     let mut printed = false;
     for line in written.lines() {
-        if let Some(command) = line.strip_prefix("$ skep ") {
+        if let Some((input, command)) = command_line(line) {
             swarm.settle(command).await;
             steady.learn(&swarm.ids().await);
-            let output = run(swarm.socket(), words(&steady.resolved(command))).await;
+            let output = run(swarm.socket(), words(&steady.resolved(command)), input).await;
             steady.learn(&swarm.ids().await);
             told.push_str(&format!(
                 "{line}\n{}\n",
@@ -115,12 +122,28 @@ async fn retell(swarm: &Swarm, written: &str) -> String {
     format!("{}\n", told.trim_end())
 }
 
+/// The standard input and the arguments of a line that is a command line.
+fn command_line(line: &str) -> Option<(String, &str)> {
+    let line = line.strip_prefix("$ ")?;
+    let (echo, command) = line.split_once("| ").unwrap_or(("", line));
+    let input = words(echo).get(1).cloned().unwrap_or_default();
+    Some((input, command.strip_prefix("skep ")?))
+}
+
 /// Runs one command line; both outputs, and the exit code if it is not 0.
-async fn run(socket: String, args: Vec<String>) -> String {
+async fn run(socket: String, args: Vec<String>, input: String) -> String {
     let output = blocking(move || {
         let mut command = Command::new(SKEP);
         command.args(["-H", &socket]).args(args);
-        command.env_clear().stdin(Stdio::null()).output()
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.env_clear().stdin(Stdio::piped()).spawn()?;
+        // A program that does not read its input may have ended before it was written.
+        let written = child
+            .stdin
+            .take()
+            .map(|mut stdin| stdin.write_all(input.as_bytes()));
+        drop(written);
+        child.wait_with_output()
     });
     let Output {
         status,

@@ -144,7 +144,14 @@ impl Swarm {
     /// The ids of everything in the swarm, each with what it is.
     pub async fn ids(&self) -> Vec<(String, &'static str)> {
         let mut ids = Vec::new();
-        for request in [Request::Nodes, Request::Services, Request::Tasks] {
+        let requests = [
+            Request::Nodes,
+            Request::Services,
+            Request::Tasks,
+            Request::Secrets,
+            Request::Configs,
+        ];
+        for request in requests {
             match self.ask(request(Filters::default())).await {
                 Some(Response::Nodes(nodes)) => {
                     ids.extend(nodes.iter().map(|n| (n.node.id.to_string(), "node")));
@@ -158,6 +165,12 @@ impl Swarm {
                 }
                 Some(Response::Tasks(tasks)) => {
                     ids.extend(tasks.iter().map(|t| (t.id.to_string(), "task")));
+                }
+                Some(Response::Secrets(secrets)) => {
+                    ids.extend(secrets.iter().map(|s| (s.id.to_string(), "secret")));
+                }
+                Some(Response::Configs(configs)) => {
+                    ids.extend(configs.iter().map(|c| (c.id.to_string(), "config")));
                 }
                 _ => {}
             }

@@ -1,11 +1,33 @@
 //! Secrets, which never show their data, and configs, which do.
 
-use crate::api::convert::task_spec::show_driver;
+use crate::api::convert::task_spec::{read_driver, show_driver};
 use crate::api::types::ObjectVersion;
 use crate::api::types::base64::Base64;
 use crate::api::types::secret as json;
 use crate::api::types::timestamp::rfc3339;
 use crate::model::object::{Config, Secret};
+use crate::model::spec as model;
+
+/// The secret that a client gave.
+pub fn read_secret(given: json::SecretSpec) -> model::SecretSpec {
+    model::SecretSpec {
+        name: given.name,
+        labels: given.labels,
+        data: given.data.0,
+        driver: given.driver.map(read_driver),
+        templating: given.templating.map(read_driver),
+    }
+}
+
+/// The config that a client gave.
+pub fn read_config(given: json::ConfigSpec) -> model::ConfigSpec {
+    model::ConfigSpec {
+        name: given.name,
+        labels: given.labels,
+        data: given.data.0,
+        templating: given.templating.map(read_driver),
+    }
+}
 
 /// A secret without its data.
 pub fn show_secret(secret: &Secret) -> json::Secret {

@@ -136,7 +136,7 @@ fn description() -> NodeDescription {
 }
 
 /// A rig whose host has begun a swarm.
-fn swarm() -> (Rig, Rc<Managed>) {
+pub fn swarm() -> (Rig, Rc<Managed>) {
     let (rig, managed) = Rig::managed();
     let (status, node) = rig.ask("POST", "/swarm/init", r#"{"SubnetSize": 24}"#);
     assert_eq!((status, node), (200, json!(NODE.to_string())));
@@ -311,12 +311,6 @@ fn refusals_have_dockers_status() {
     rig.check_refused("GET", "/nodes/nope", "", (404, "node nope not found"));
     rig.check_refused("GET", "/tasks/nope", "", (404, "task nope not found"));
     rig.check_refused("GET", "/secrets/nope", "", (404, "secret nope not found"));
-    rig.check_refused(
-        "POST",
-        "/secrets/create",
-        "{}",
-        (501, "skep does not store secrets yet"),
-    );
     let published = WEB.replace("\"vip\"", "\"vip\", \"Ports\": [{\"TargetPort\": 80}]");
     let (status, refused) = rig.ask("POST", "/services/create", &published.replace("web", "two"));
     assert_eq!(status, 400, "{refused}");

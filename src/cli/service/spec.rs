@@ -457,7 +457,7 @@ fn strings(values: &[String]) -> Option<Value> {
 }
 
 /// `name=value` pairs as an object; a name alone has an empty value.
-fn map(pairs: &[String]) -> Value {
+pub fn map(pairs: &[String]) -> Value {
     let pair = |pair: &String| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (name.to_owned(), Value::from(value))

@@ -2,6 +2,7 @@
 
 pub mod lookup;
 pub mod filters;
+pub mod resources;
 pub mod services;
 pub mod nodes;
 
@@ -118,6 +119,20 @@ pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<R
             update,
         } => services::update(draft, &service, version, update),
         Request::RemoveService(service) => services::remove(draft, &service),
+        Request::CreateSecret(spec) => resources::create_secret(draft, spec, rng),
+        Request::UpdateSecret {
+            secret,
+            version,
+            spec,
+        } => resources::update_secret(draft, &secret, version, spec),
+        Request::RemoveSecret(secret) => resources::remove_secret(draft, &secret),
+        Request::CreateConfig(spec) => resources::create_config(draft, spec, rng),
+        Request::UpdateConfig {
+            config,
+            version,
+            spec,
+        } => resources::update_config(draft, &config, version, spec),
+        Request::RemoveConfig(config) => resources::remove_config(draft, &config),
         // Everything else is answered by `read`.
         _ => Ok(done()),
     }

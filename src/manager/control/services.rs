@@ -4,7 +4,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use crate::host::rng::Rng;
-use crate::manager::control::{check_spec, check_version, done, lookup};
+use crate::manager::control::{check_spec, check_version, done, lookup, resources};
 use crate::manager::draft::Draft;
 use crate::model::change::Change;
 use crate::model::id::ServiceId;
@@ -38,7 +38,7 @@ pub fn create(
     spec: ServiceSpec,
     rng: &mut Rng,
 ) -> Result<Response, Refusal> {
-    check(&spec)?;
+    check(draft.state(), &spec)?;
     if draft.state().services().by_name(&spec.name).is_some() {
         return Err(Refusal::NameTaken {
             kind: ObjectKind::Service,
@@ -69,7 +69,7 @@ pub fn update(
             previous.ok_or_else(|| Refusal::NoPreviousSpec(service.spec.name.clone()))?
         }
     };
-    check(&spec)?;
+    check(draft.state(), &spec)?;
     let impossible = |why: &str| Err(Refusal::Impossible(id, why.to_owned()));
     if spec.name != service.spec.name {
         return impossible("renaming services is not supported");
@@ -87,6 +87,7 @@ pub fn remove(draft: &mut Draft<'_>, reference: &str) -> Result<Response, Refusa
     Ok(done())
 }
 
-fn check(spec: &ServiceSpec) -> Result<(), Refusal> {
-    check_spec(ObjectKind::Service, spec, validate::service(spec))
+fn check(state: &State, spec: &ServiceSpec) -> Result<(), Refusal> {
+    check_spec(ObjectKind::Service, spec, validate::service(spec))?;
+    resources::check_references(state, spec)
 }

@@ -43,10 +43,16 @@ impl std::fmt::Debug for SecretSpec {
 }
 
 /// A config as the user gives it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigSpec {
     pub name: String,
     pub labels: Labels,
     pub data: Vec<u8>,
     pub templating: Option<Driver>,
+}
+
+impl std::fmt::Debug for ConfigSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ConfigSpec({:?}, {} bytes)", self.name, self.data.len())
+    }
 }

@@ -1,0 +1,144 @@
+//! Secrets and configs.
+
+use crate::model::spec::{ConfigSpec, Driver, Labels, SecretSpec};
+use crate::model::validate::{Problems, check_label};
+
+/// A secret has fewer bytes than this, and a config at most this many.
+const SECRET_BYTES: usize = 500 * 1024;
+const CONFIG_BYTES_MAX: usize = 1000 * 1024;
+const NAME_CHARS_MAX: usize = 64;
+
+pub(super) fn check_secret(spec: &SecretSpec, problems: &mut Problems) {
+    check_head(&spec.name, &spec.labels, problems);
+    let size = spec.data.len();
+    problems.check((1..SECRET_BYTES).contains(&size), || {
+        format!("Data: secret data must be larger than 0 and less than {SECRET_BYTES} bytes")
+    });
+    let driver = spec.driver.as_ref().map_or("", |driver| &driver.name);
+    problems.check(driver.is_empty(), || {
+        format!("Driver: {driver:?}: secret drivers are plugins, which skep does not have")
+    });
+    check_templating(spec.templating.as_ref(), problems);
+}
+
+pub(super) fn check_config(spec: &ConfigSpec, problems: &mut Problems) {
+    check_head(&spec.name, &spec.labels, problems);
+    let size = spec.data.len();
+    problems.check((1..=CONFIG_BYTES_MAX).contains(&size), || {
+        format!("Data: config data must be larger than 0 and less than {CONFIG_BYTES_MAX} bytes")
+    });
+    check_templating(spec.templating.as_ref(), problems);
+}
+
+/// The name, by Docker's rule for secrets and configs, and the labels.
+fn check_head(name: &str, labels: &Labels, problems: &mut Problems) {
+    let bytes = name.as_bytes();
+    let ends_fine = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let middle_fine = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
+    let fine = bytes.len() <= NAME_CHARS_MAX
+        && ends_fine(bytes.first())
+        && ends_fine(bytes.last())
+        && bytes.iter().all(middle_fine);
+    if name.is_empty() {
+        problems.add("Name: name must be provided");
+    } else {
+        problems.check(fine, || {
+            let start: String = name.chars().take(NAME_CHARS_MAX).collect();
+            format!(
+                "Name: {start:?}: invalid name, only {NAME_CHARS_MAX} [a-zA-Z0-9-_.] characters \
+                 allowed, and the start and end character must be [a-zA-Z0-9]"
+            )
+        });
+    }
+    for (key, value) in labels {
+        check_label("Labels", key, value, problems);
+    }
+}
+
+fn check_templating(driver: Option<&Driver>, problems: &mut Problems) {
+    let name = driver.map_or("", |driver| &driver.name);
+    problems.unsupported(
+        name.is_empty(),
+        &format!("Templating: {name:?}: templates"),
+        "leave it out",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::spec::{ConfigSpec, Driver, SecretSpec};
+    use crate::model::validate::{config, secret};
+
+    fn token() -> SecretSpec {
+        SecretSpec {
+            name: "db.token_1-a".into(),
+            data: b"s3cret".to_vec(),
+            ..SecretSpec::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut SecretSpec), problem: &str) {
+        let mut spec = token();
+        change(&mut spec);
+        let problems = secret(&spec);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(problem), "{problems:?}");
+    }
+
+    #[test]
+    fn names_of_secrets_may_have_dots_and_64_characters() {
+        assert_eq!(secret(&token()), Vec::<String>::new());
+        check(|s| s.name.clear(), "Name: name must be provided");
+        for name in [".a", "a.", "a b", "é", "a/b", &"x".repeat(65)] {
+            check(|s| s.name = name.into(), "Name: ");
+        }
+        let mut spec = token();
+        spec.name = "x".repeat(64);
+        assert_eq!(secret(&spec), Vec::<String>::new());
+    }
+
+    #[test]
+    fn data_has_dockers_limits() {
+        let few = "Data: secret data must be larger than 0 and less than 512000 bytes";
+        check(|s| s.data.clear(), few);
+        check(|s| s.data = vec![0; 512_000], few);
+        let mut spec = token();
+        spec.data = vec![0; 511_999];
+        assert_eq!(secret(&spec), Vec::<String>::new());
+        let sized = |length| ConfigSpec {
+            name: "site".into(),
+            data: vec![0; length],
+            ..ConfigSpec::default()
+        };
+        assert_eq!(config(&sized(1_024_000)), Vec::<String>::new());
+        let problem = "Data: config data must be larger than 0 and less than 1024000 bytes";
+        assert_eq!(config(&sized(0)), [problem]);
+        assert_eq!(config(&sized(1_024_001)), [problem]);
+    }
+
+    #[test]
+    fn drivers_are_refused_by_name_and_labels_need_names() {
+        let driver = |name: &str| {
+            Some(Driver {
+                name: name.into(),
+                ..Driver::default()
+            })
+        };
+        check(|s| s.driver = driver("vault"), "Driver: \"vault\": secret");
+        check(
+            |s| s.templating = driver("golang"),
+            "Templating: \"golang\": ",
+        );
+        let label = (String::new(), "x".to_owned());
+        check(|s| s.labels.extend([label]), "Labels: ");
+    }
+
+    #[test]
+    fn what_is_secret_is_not_shown_by_debug() {
+        assert_eq!(
+            format!("{:?}", token()),
+            "SecretSpec(\"db.token_1-a\", 6 bytes)"
+        );
+    }
+}
