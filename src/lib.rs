@@ -8,7 +8,7 @@
 //!         raft, store  batch of changes -> replicated log -> State::apply
 //!         passes       View, Dirty -> changes
 //!         dispatcher   State -> the difference of a node's assignments
-//!    -> transport      session messages
+//!    -> transport      session messages; who is who: identity
 //!    -> agent          step(now, event) -> effects: assignment -> one lifecycle move per task
 //!    -> runtime, image, network   the host
 //!    <- status back the same way, coalesced
@@ -27,7 +27,8 @@
 //!    only their `run.rs` is async.
 //! 4. Only `host` reads a clock or entropy, sleeps or spawns.
 //! 5. `agent` and `manager` never name each other; they share `wire`. Only `runtime` names
-//!    libcontainer. Only `raft` names the raft crate. Only `cli/table.rs` prints tables.
+//!    libcontainer. Only `raft` names the raft crate. Only `identity` makes and reads certificates.
+//!    Only `cli/table.rs` prints tables.
 //! 6. A user's spec is stored as given and never modified.
 //! 7. Delays are times stored in objects, never timers in memory.
 //! 8. JSON types live in `api`, stored and sent types in `model` and `wire`. Every record and frame
@@ -41,6 +42,7 @@
 pub mod model;
 pub mod wire;
 pub mod host;
+pub mod identity;
 pub mod raft;
 pub mod store;
 pub mod manager;

@@ -15,4 +15,5 @@ pub mod spec;
 pub mod state;
 pub mod table;
 pub mod time;
+pub mod trust;
 pub mod validate;
