@@ -15,7 +15,13 @@ pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an index.
 pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-const DOCKER_LIST_TYPE: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// What Docker calls an index.
+pub const DOCKER_LIST_TYPE: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// What Docker calls a manifest.
+pub const DOCKER_MANIFEST_TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// The manifests of Docker's first registry, signed or not.
+pub const SCHEMA1_SIGNED_TYPE: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+pub const SCHEMA1_TYPE: &str = "application/vnd.docker.distribution.manifest.v1+json";
 
 /// The annotation with a whole image name, as containerd and Docker write it.
 pub const NAME_ANNOTATION: &str = "io.containerd.image.name";

@@ -1,7 +1,8 @@
-//! Images on this host: what `image load` and `import` bring, unpacked for overlayfs.
+//! Images on this host: what `image pull`, `load` and `import` bring, unpacked for overlayfs.
 //!
 //! The code is synchronous; callers run it on a blocking thread and share an `ImageStore` by `Arc`.
-//! Nothing here mounts or runs anything, and nothing here reads a clock: times are arguments.
+//! Nothing here mounts or runs anything. Times are arguments, but for the client of registries,
+//! which measures how long they take.
 //!
 //! ```text
 //! DIR/lock                    held while a store is open
@@ -49,6 +50,9 @@ pub mod removal;
 pub mod arrivals;
 pub mod oci;
 pub mod load;
+pub mod registry;
+pub mod fetch;
+pub mod pull;
 pub mod changes;
 pub mod import;
 pub mod hello;

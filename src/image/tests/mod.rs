@@ -1,6 +1,6 @@
 //! Whole loads, imports, saves and removals, on a real file system.
 
-mod kit;
+pub mod kit;
 mod archives;
 mod durability;
 mod hostile;
