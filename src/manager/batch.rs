@@ -3,18 +3,21 @@
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
-use crate::manager::{Effect, Fatal, Manager, RequestId, control, dispatcher, events, passes};
+use crate::manager::forward::Asker;
+use crate::manager::{Effect, Fatal, Manager, control, events, liveness, passes};
 use crate::model::change::{Batch, Change};
+use crate::model::object::NodeState;
 use crate::model::record;
 use crate::model::time::Time;
-use crate::raft::record::{Entry, Position};
+use crate::raft::node::Ready;
+use crate::raft::record::{Entry, EntryKind, Position};
 use crate::wire::control::{Refusal, Response};
 
 /// A batch that was proposed and is not applied yet.
 #[derive(Debug)]
 pub struct Flight {
     position: Position,
-    answers: Vec<(RequestId, Response)>,
+    pub(super) answers: Vec<(Asker, Response)>,
 }
 
 impl Manager {
@@ -22,16 +25,14 @@ impl Manager {
     pub(super) fn advance(&mut self, now: Time, rng: &mut Rng) -> Result<(), Fatal> {
         loop {
             while let Some(ready) = self.raft.ready() {
-                // A member that is alone has nobody to send messages to.
-                for entry in &ready.committed {
-                    self.apply(now, entry)?;
-                }
-                self.effects.extend(ready.persist.map(Effect::Persist));
+                self.carry_out(now, ready)?;
             }
-            if !self.leading && self.raft.leads() {
-                self.lead(now);
-            }
-            if !self.propose(now, rng)? {
+            self.follow_leadership(now);
+            self.answer_reads(now);
+            self.pass_on_seen(now);
+            let has_asked = self.ask_reads(now);
+            let has_proposed = self.propose(now, rng)?;
+            if !has_asked && !has_proposed {
                 break;
             }
         }
@@ -46,20 +47,35 @@ impl Manager {
         Ok(())
     }
 
+    fn carry_out(&mut self, now: Time, ready: Ready) -> Result<(), Fatal> {
+        let messages = ready.messages.into_iter();
+        self.effects.extend(messages.map(|message| Effect::Raft {
+            to: message.to(),
+            message,
+        }));
+        for entry in &ready.committed {
+            self.apply(now, entry)?;
+        }
+        self.effects.extend(ready.persist.map(Effect::Persist));
+        self.hear_reads(ready.reads);
+        Ok(())
+    }
+
     /// Proposes the next batch if there is something for one; whether it did.
     fn propose(&mut self, now: Time, rng: &mut Rng) -> Result<bool, Fatal> {
-        if self.flight.is_some() || self.stopping || !self.leading {
+        let can = self.flight.is_none() && self.leading && !self.stopping;
+        if !can || self.raft.is_handing_over() {
             return Ok(false);
         }
-        let has_news = self.dispatcher.has_facts() || self.statuses.is_due(now);
+        let has_news = self.liveness.has_facts() || self.statuses.is_due(now);
         if self.queue.is_empty() && !has_news && self.dirty.is_empty() {
             return Ok(false);
         }
         let (batch, answers) = self.draft(now, rng);
         if batch.changes.is_empty() {
-            let answers = answers.into_iter();
-            let replies = answers.map(|(id, response)| Effect::Reply(id, Ok(response)));
-            self.effects.extend(replies);
+            for (asker, response) in answers {
+                self.reply(asker, Ok(response));
+            }
             return Ok(!self.queue.is_empty());
         }
         let bytes = record::encode_batch(&batch).map_err(Fatal::Encode)?;
@@ -70,16 +86,16 @@ impl Manager {
 
     /// Puts the next batch together: what nodes turned out to be, task status, requests, and what
     /// follows from all that. Refusals are answered at once.
-    fn draft(&mut self, now: Time, rng: &mut Rng) -> (Batch, Vec<(RequestId, Response)>) {
+    fn draft(&mut self, now: Time, rng: &mut Rng) -> (Batch, Vec<(Asker, Response)>) {
         let dirty = std::mem::take(&mut self.dirty);
         let mut draft = Draft::begin(&mut self.state, now, dirty);
         while draft.room() > 0
-            && let Some((id, facts)) = self.dispatcher.take_facts()
+            && let Some((id, facts)) = self.liveness.take_facts()
         {
             let Some(node) = draft.state().nodes().find(id).cloned() else {
                 continue;
             };
-            let status = dispatcher::news(&node.status, &facts, now);
+            let status = liveness::news(&node.status, &facts, now);
             if let Some(status) = status {
                 draft.push(Change::SetNodeStatus { id, status });
             }
@@ -88,29 +104,35 @@ impl Manager {
                 draft.push(Change::DescribeNode { id, description });
             }
         }
-        for change in self.statuses.take(now, draft.room()) {
-            draft.push(change);
+        let keep = !self.raft.is_alone();
+        for (id, status) in self.statuses.take(now, draft.room(), keep) {
+            draft.push(Change::SetTaskStatus { id, status });
         }
         let mut answers = Vec::new();
+        let mut refused = Vec::new();
         while draft.room() > 0
-            && let Some((id, request)) = self.queue.pop_front()
+            && let Some((asker, request)) = self.queue.pop_front()
         {
-            match control::write(&mut draft, request, rng) {
-                Ok(response) => answers.push((id, response)),
-                Err(refusal) => self.effects.push(Effect::Reply(id, Err(refusal))),
+            match control::write(&mut draft, *request, rng) {
+                Ok(response) => answers.push((asker, response)),
+                Err(refusal) => refused.push((asker, refusal)),
             }
         }
         passes::run(&mut draft, rng);
         let (batch, dirty) = draft.finish();
         self.dirty = dirty;
+        for (asker, refusal) in refused {
+            self.reply(asker, Err(refusal));
+        }
         (batch, answers)
     }
 
     fn apply(&mut self, now: Time, entry: &Entry) -> Result<(), Fatal> {
         let index = entry.index;
-        let batch = match entry.data.is_empty() {
-            true => Batch::default(),
-            false => record::decode_batch(&entry.data)
+        let is_ours = entry.kind == EntryKind::Normal && !entry.data.is_empty();
+        let batch = match is_ours {
+            false => Batch::default(),
+            true => record::decode_batch(&entry.data)
                 .map_err(|source| Fatal::Apply { index, source })?,
         };
         let mut touched = Dirty::default();
@@ -122,7 +144,14 @@ impl Manager {
         }
         self.state.apply(index, &batch);
         self.checkpoint.applied(now, batch.changes.is_empty());
-        self.timers.note(&self.state, now, &touched);
+        for change in &batch.changes {
+            if let Change::DescribeNode { id, .. } = change {
+                self.dispatcher.note_described(&self.state, *id);
+            }
+        }
+        if self.leading {
+            self.timers.note(&self.state, now, &touched);
+        }
         self.dispatcher.tell(&self.state);
         self.answer(entry);
         Ok(())
@@ -133,7 +162,17 @@ impl Manager {
         let task = match change {
             Change::AssignTask { id, node } => return self.dispatcher.note_task(*node, *id),
             Change::SetDesiredState { id, .. } | Change::RemoveTask { id } => *id,
-            Change::RemoveNode { id } => return self.dispatcher.note_removed(*id),
+            Change::RemoveNode { id } => {
+                self.liveness.remove(*id);
+                return self.dispatcher.note_removed(*id);
+            }
+            // The leader has ended its own session with the node already, and may have a new one.
+            Change::SetNodeStatus { id, status } if !self.leading => {
+                if status.state == NodeState::Down {
+                    self.dispatcher.end(*id);
+                }
+                return;
+            }
             _ => return,
         };
         if let Some(node) = self.state.tasks().find(task).and_then(|task| task.node) {
@@ -148,13 +187,12 @@ impl Manager {
             return;
         };
         let kept = flight.position.index == entry.index && flight.position.term == entry.term;
-        for (id, response) in flight.answers {
-            let answer = if kept {
-                Ok(response)
-            } else {
-                Err(Refusal::NoLeader)
+        for (asker, response) in flight.answers {
+            let answer = match kept {
+                true => Ok(response),
+                false => Err(Refusal::NoLeader),
             };
-            self.effects.push(Effect::Reply(id, answer));
+            self.reply(asker, answer);
         }
     }
 }

@@ -1,31 +1,29 @@
-//! The managers' side of the sessions with agents: who is there, what each was told to run, and
-//! what each says of its tasks.
+//! A manager's side of its sessions with agents: who is there, what each was told to run, and what
+//! each says of its tasks.
 //!
-//! Heartbeats and sessions are in memory only. What becomes of a node is noted as a [`Facts`]
-//! change for the log; a closed session is not death, only missed heartbeats, or a goodbye, are.
+//! Every manager has sessions, and serves them from its own copy of the state. A session begins
+//! only once that copy is known to be no older than anything the agent was told before: see
+//! [`Dispatcher::admit`]. What is seen of the nodes goes to the leader, as [`Seen`].
 
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::manager::dispatcher::session::Session;
+use crate::manager::liveness::heartbeat_ms;
 use crate::manager::status::Statuses;
 use crate::model::id::{NodeId, TaskId};
-use crate::model::object::{NodeState, NodeStatus};
 use crate::model::spec::node::NodeDescription;
 use crate::model::state::State;
-use crate::model::time::{Time, ms_of_ns};
+use crate::model::time::Time;
+use crate::wire::peer::{Seen, Sight};
 use crate::wire::session::{ToAgent, ToManager};
 
-/// Heartbeats that a node may miss.
-const MISSED_MAX: u64 = 3;
-/// The longest that a node is waited for which said that it comes back soon.
-const BACK_SOON_MS_MAX: u64 = 60_000;
 /// The longest description that a node may give of itself.
 const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
-/// A manager that wakes so much later than it wanted to had its own clock or life interrupted,
-/// which says nothing about the nodes.
-const LATE_MS: u64 = 2_000;
+/// Sessions that wait to begin, and for how long; then the agent tries another manager.
+const ARRIVING_MAX: usize = 4_096;
+const ARRIVING_MS_MAX: u64 = 5_000;
 
 /// Names a session between this manager and an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,75 +36,103 @@ pub enum Said {
     Close(SessionId),
 }
 
-/// What was learnt of a node and is not in the log yet.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts {
-    pub status: Option<(NodeState, String)>,
-    pub description: Option<NodeDescription>,
-}
-
-/// All sessions, and the nodes that are waited for.
+/// All sessions of this manager.
 #[derive(Debug, Default)]
 pub struct Dispatcher {
     sessions: BTreeMap<SessionId, NodeId>,
-    nodes: BTreeMap<NodeId, Presence>,
-    /// When to look at each node next; its deadline may have been put off since.
-    deadlines: BTreeSet<(Time, NodeId)>,
+    nodes: BTreeMap<NodeId, Session>,
+    /// Who has said hello, and waits for the manager's state to be up to date.
+    arriving: BTreeMap<SessionId, Arriving>,
     /// Nodes whose tasks changed since they were last told.
     stale: BTreeMap<NodeId, BTreeSet<TaskId>>,
-    facts: BTreeMap<NodeId, Facts>,
+    seen: Vec<Seen>,
     said: Vec<Said>,
 }
 
-/// What is known of a node that is not down.
 #[derive(Debug)]
-struct Presence {
-    session: Option<Session>,
-    /// Down if not heard of until then.
+struct Arriving {
+    node: NodeId,
+    description: NodeDescription,
     deadline: Time,
-    /// Its entry in `deadlines`.
-    looked_at: Time,
-    /// It said that it comes back soon, so a closed session is not told to the log.
-    coming_back: bool,
 }
 
 impl Dispatcher {
-    /// Gives every node that is not down three fresh heartbeat periods.
-    pub fn start(&mut self, state: &State, now: Time) {
-        let gone = [NodeState::Down, NodeState::Unknown];
-        for node in state.nodes().iter() {
-            if !gone.contains(&node.status.state) {
-                self.wait_for(node.id, now.plus_ms(patience_ms(state)));
-            }
-        }
-    }
-
-    /// Whether something was learnt that is not in the log.
-    pub fn has_facts(&self) -> bool {
-        !self.facts.is_empty()
-    }
-
-    /// What a node turned out to be, for the next batch.
-    pub fn take_facts(&mut self) -> Option<(NodeId, Facts)> {
-        self.facts.pop_first()
-    }
-
     pub fn take_said(&mut self) -> Vec<Said> {
         std::mem::take(&mut self.said)
     }
 
-    /// When a node may be down, if nothing happens before.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// When an arriving session has waited for too long. Sessions are numbered as they come.
     pub fn due(&self) -> Option<Time> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let first = self.arriving.first_key_value();
+        first.map(|(_, waiting)| waiting.deadline)
     }
 
-    /// Whether a node has a session.
+    /// Whether a node has a session with this manager.
     pub fn is_connected(&self, node: NodeId) -> bool {
-        self.nodes
-            .get(&node)
-            .is_some_and(|presence| presence.session.is_some())
+        self.nodes.contains_key(&node)
     }
 
+    /// The first message of a session; whether it waits to be admitted.
+    pub fn hello(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        node: NodeId,
+        description: NodeDescription,
+    ) -> bool {
+        let bytes = postcard::experimental::serialized_size(&description).unwrap_or(usize::MAX);
+        if bytes > DESCRIPTION_BYTES_MAX {
+            let limit = DESCRIPTION_BYTES_MAX;
+            let reason = format!("the node describes itself in {bytes} bytes; at most {limit}");
+            self.refuse(session, reason);
+            return false;
+        }
+        if self.arriving.len() >= ARRIVING_MAX {
+            self.said.push(Said::Close(session));
+            return false;
+        }
+        let arriving = Arriving {
+            node,
+            description,
+            deadline: now.plus_ms(ARRIVING_MS_MAX),
+        };
+        self.arriving.insert(session, arriving).is_none()
+    }
+
+    /// Begins a session that said hello. The state must have all that was committed by then: with
+    /// an older one, the agent could be told to end what it was given since.
+    pub fn admit(&mut self, state: &State, session: SessionId) {
+        let Some(Arriving {
+            node: id,
+            description,
+            ..
+        }) = self.arriving.remove(&session)
+        else {
+            return;
+        };
+        let Some(node) = state.nodes().find(id) else {
+            return self.refuse(session, format!("node {id} is not part of this swarm"));
+        };
+        if let Some(old) = self.nodes.remove(&id).filter(|old| old.id != session) {
+            self.sessions.remove(&old.id);
+            self.said.push(Said::Close(old.id));
+        }
+        self.sessions.insert(session, id);
+        let description = (node.description != description).then(|| Box::new(description));
+        let new = Session::new(session, description.clone());
+        self.nodes.insert(id, new);
+        self.see(id, session, Sight::Joined { description });
+        let heartbeat_ms = heartbeat_ms(state);
+        self.said
+            .push(Said::Send(session, ToAgent::Welcome { heartbeat_ms }));
+        self.send_full(state, id);
+    }
+
+    /// Takes in what is said in a session after the hello.
     pub fn receive(
         &mut self,
         state: &State,
@@ -115,17 +141,10 @@ impl Dispatcher {
         message: ToManager,
         statuses: &mut Statuses,
     ) {
-        if let ToManager::Hello { node, description } = message {
-            return self.hello(state, now, session, node, description);
-        }
         let Some(node) = self.sessions.get(&session).copied() else {
-            self.refuse(
-                session,
-                "the first message of a session must be hello".into(),
-            );
-            return;
+            let reason = "the first message of a session must be hello";
+            return self.refuse(session, reason.into());
         };
-        self.heard(state, now, node);
         match message {
             ToManager::Hello { .. } | ToManager::Heartbeat => {}
             ToManager::AskFull => self.send_full(state, node),
@@ -135,50 +154,84 @@ impl Dispatcher {
                 }
             }
             ToManager::BackSoon { ms } => {
-                self.wait_for(node, now.plus_ms(ms.min(BACK_SOON_MS_MAX)));
-                if let Some(presence) = self.nodes.get_mut(&node) {
-                    presence.coming_back = true;
+                if let Some(own) = self.nodes.get_mut(&node) {
+                    own.coming_back = true;
                 }
+                return self.see(node, session, Sight::BackSoon { ms });
             }
-            ToManager::Goodbye => self.lose(node, "node left the swarm or was shut down"),
+            ToManager::Goodbye => {
+                self.see(node, session, Sight::Goodbye);
+                return self.end(node);
+            }
         }
+        self.see(node, session, Sight::Heard);
     }
 
     /// A session ended without a word, or after its last.
     pub fn close(&mut self, session: SessionId) {
+        self.arriving.remove(&session);
         let Some(node) = self.sessions.remove(&session) else {
             return;
         };
-        let Some(presence) = self.nodes.get_mut(&node) else {
+        let own = self.nodes.get(&node).filter(|own| own.id == session);
+        let Some(coming_back) = own.map(|own| own.coming_back) else {
             return;
         };
-        if presence
-            .session
-            .as_ref()
-            .is_some_and(|own| own.id == session)
-        {
-            presence.session = None;
-            if !presence.coming_back {
-                let message = "agent session ended; waiting for it to come back";
-                self.note_state(node, NodeState::Disconnected, message);
-            }
+        self.nodes.remove(&node);
+        self.stale.remove(&node);
+        if !coming_back {
+            self.see(node, session, Sight::Lost);
         }
     }
 
-    /// Declares down what was not heard of in time.
-    pub fn tick(&mut self, state: &State, now: Time) {
-        while let Some((at, node)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
-            self.deadlines.remove(&(at, node));
-            let Some(deadline) = self.nodes.get(&node).map(|presence| presence.deadline) else {
-                continue;
-            };
-            if deadline > now {
-                self.wait_for(node, deadline);
-            } else if now.since_ms(deadline) > LATE_MS {
-                self.wait_for(node, now.plus_ms(patience_ms(state)));
-            } else {
-                self.lose(node, "heartbeat failure");
+    /// Ends the session of a node, if it has one here.
+    pub fn end(&mut self, node: NodeId) {
+        self.stale.remove(&node);
+        if let Some(session) = self.nodes.remove(&node) {
+            self.sessions.remove(&session.id);
+            self.said.push(Said::Close(session.id));
+        }
+    }
+
+    /// Ends every session, so that the agents go to another manager.
+    pub fn end_all(&mut self) {
+        let ids = self.sessions.keys().chain(self.arriving.keys());
+        self.said.extend(ids.copied().map(Said::Close));
+        self.sessions.clear();
+        self.arriving.clear();
+        self.nodes.clear();
+        self.stale.clear();
+        self.seen.clear();
+    }
+
+    /// Ends what has waited for too long to begin.
+    pub fn tick(&mut self, now: Time) {
+        while let Some(first) = self.arriving.first_entry()
+            && first.get().deadline <= now
+        {
+            self.said.push(Said::Close(*first.key()));
+            first.remove();
+        }
+    }
+
+    /// Says again who is here and what the state does not know of them.
+    pub fn tell_again(&mut self, state: &State) {
+        let mut again = Vec::new();
+        for (node, session) in &mut self.nodes {
+            session.settle(state, *node);
+            if session.description.is_some() && !session.coming_back {
+                again.push((*node, session.id, session.description.clone()));
             }
+        }
+        for (node, session, description) in again {
+            self.see(node, session, Sight::Joined { description });
+        }
+    }
+
+    /// Notes that the state has a new description of a node.
+    pub fn note_described(&mut self, state: &State, node: NodeId) {
+        if let Some(session) = self.nodes.get_mut(&node) {
+            session.settle(state, node);
         }
     }
 
@@ -191,117 +244,38 @@ impl Dispatcher {
 
     /// Notes that a node was removed: its session ends.
     pub fn note_removed(&mut self, node: NodeId) {
-        if let Some(session) = self.forget(node) {
+        self.stale.remove(&node);
+        if let Some(session) = self.nodes.remove(&node) {
             let reason = format!("node {node} was removed from the swarm");
             self.refuse(session.id, reason);
         }
-        self.facts.remove(&node);
-        self.stale.remove(&node);
     }
 
     /// Tells the nodes what changed for them.
     pub fn tell(&mut self, state: &State) {
         for (node, tasks) in std::mem::take(&mut self.stale) {
-            let presence = self.nodes.get_mut(&node);
-            let Some(session) = presence.and_then(|presence| presence.session.as_mut()) else {
+            let Some(session) = self.nodes.get_mut(&node) else {
                 continue;
             };
             let tasks: Vec<_> = tasks.into_iter().collect();
             let messages = session.differences(state, node, &tasks);
-            self.said.extend(
-                messages
-                    .into_iter()
-                    .map(|message| Said::Send(session.id, message)),
-            );
+            let id = session.id;
+            self.said
+                .extend(messages.into_iter().map(|message| Said::Send(id, message)));
         }
     }
 
-    fn hello(
-        &mut self,
-        state: &State,
-        now: Time,
-        session: SessionId,
-        id: NodeId,
-        description: NodeDescription,
-    ) {
-        let Some(node) = state.nodes().find(id) else {
-            return self.refuse(session, format!("node {id} is not part of this swarm"));
-        };
-        let bytes = postcard::experimental::serialized_size(&description).unwrap_or(usize::MAX);
-        if bytes > DESCRIPTION_BYTES_MAX {
-            let limit = DESCRIPTION_BYTES_MAX;
-            let reason = format!("the node describes itself in {bytes} bytes; at most {limit}");
-            return self.refuse(session, reason);
-        }
-        let old = self
-            .nodes
-            .get_mut(&id)
-            .and_then(|presence| presence.session.take());
-        if let Some(old) = old.filter(|old| old.id != session) {
-            self.sessions.remove(&old.id);
-            self.said.push(Said::Close(old.id));
-        }
-        self.sessions.insert(session, id);
-        let deadline = now.plus_ms(patience_ms(state));
-        self.wait_for(id, deadline);
-        if let Some(presence) = self.nodes.get_mut(&id) {
-            presence.coming_back = false;
-            presence.session = Some(Session::new(session));
-        }
-        self.note_state(id, NodeState::Ready, "");
-        if node.description != description {
-            self.facts.entry(id).or_default().description = Some(description);
-        }
-        let heartbeat_ms = heartbeat_ms(state);
-        self.said
-            .push(Said::Send(session, ToAgent::Welcome { heartbeat_ms }));
-        self.send_full(state, id);
-    }
-
-    fn heard(&mut self, state: &State, now: Time, node: NodeId) {
-        let deadline = now.plus_ms(patience_ms(state));
-        match self.nodes.get_mut(&node) {
-            Some(presence) if presence.coming_back => {}
-            // The entry in `deadlines` is put off when it comes up, not with each heartbeat.
-            Some(presence) if presence.deadline <= deadline => presence.deadline = deadline,
-            _ => self.wait_for(node, deadline),
-        }
-    }
-
-    /// Waits for a node until `deadline`.
-    fn wait_for(&mut self, node: NodeId, deadline: Time) {
-        let presence = self.nodes.entry(node).or_insert(Presence {
-            session: None,
-            deadline,
-            looked_at: deadline,
-            coming_back: false,
+    fn see(&mut self, node: NodeId, session: SessionId, sight: Sight) {
+        let session = session.0;
+        self.seen.push(Seen {
+            node,
+            session,
+            sight,
         });
-        self.deadlines.remove(&(presence.looked_at, node));
-        presence.deadline = deadline;
-        presence.looked_at = deadline;
-        self.deadlines.insert((deadline, node));
-    }
-
-    fn lose(&mut self, node: NodeId, message: &str) {
-        if let Some(session) = self.forget(node) {
-            self.sessions.remove(&session.id);
-            self.said.push(Said::Close(session.id));
-        }
-        self.note_state(node, NodeState::Down, message);
-    }
-
-    /// Waits for a node no longer.
-    fn forget(&mut self, node: NodeId) -> Option<Session> {
-        let presence = self.nodes.remove(&node)?;
-        self.deadlines.remove(&(presence.looked_at, node));
-        presence.session
-    }
-
-    fn note_state(&mut self, node: NodeId, state: NodeState, message: &str) {
-        self.facts.entry(node).or_default().status = Some((state, message.to_owned()));
     }
 
     fn refuse(&mut self, session: SessionId, reason: String) {
+        self.arriving.remove(&session);
         self.sessions.remove(&session);
         self.said
             .push(Said::Send(session, ToAgent::Refused { reason }));
@@ -312,39 +286,14 @@ impl Dispatcher {
     /// for.
     fn send_full(&mut self, state: &State, node: NodeId) {
         self.stale.remove(&node);
-        let presence = self.nodes.get_mut(&node);
-        let Some(session) = presence.and_then(|presence| presence.session.as_mut()) else {
+        let Some(session) = self.nodes.get_mut(&node) else {
             return;
         };
         let messages = session.full(state, node);
-        self.said.extend(
-            messages
-                .into_iter()
-                .map(|message| Said::Send(session.id, message)),
-        );
+        let id = session.id;
+        self.said
+            .extend(messages.into_iter().map(|message| Said::Send(id, message)));
     }
-}
-
-/// The node's status with what was learnt, if that is news.
-pub fn news(old: &NodeStatus, facts: &Facts, now: Time) -> Option<NodeStatus> {
-    let (state, message) = facts.status.clone()?;
-    // A node that is down has no session that could end.
-    let stale = state == NodeState::Disconnected && old.state == NodeState::Down;
-    (state != old.state && !stale).then(|| NodeStatus {
-        state,
-        message,
-        address: old.address.clone(),
-        since: now,
-    })
-}
-
-fn heartbeat_ms(state: &State) -> u64 {
-    let period_ns = state.cluster().map_or(0, |c| c.spec.heartbeat_period_ns);
-    ms_of_ns(period_ns).max(100)
-}
-
-fn patience_ms(state: &State) -> u64 {
-    heartbeat_ms(state).saturating_mul(MISSED_MAX)
 }
 
 #[cfg(test)]

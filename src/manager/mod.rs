@@ -1,17 +1,19 @@
 //! The manager: one pure state machine from events to effects.
 //!
 //! ```text
-//!  Request, Session, Tick        Persisted
+//!  Request, Session, Tick     Raft, Persisted
 //!        |                           |
 //!        v                           v
 //!     Draft on an overlay  ->  raft::Node  ->  State::apply  ->  Reply, ToAgent, Publish
 //!     control, statuses, facts, passes    |
-//!                                         +->  Persist, Checkpoint
+//!                                         +->  Raft, Persist, Checkpoint
 //! ```
 //!
 //! One batch is uncommitted at a time; what arrives meanwhile joins the next. A request's answer
-//! goes out when its batch is applied. [`Manager::due`] says when the next [`Event::Tick`] is
-//! wanted; a manager that is alone and has nothing to wait for wants none.
+//! goes out when its batch is applied. Only the leader makes batches; the other managers apply
+//! them, have sessions with agents, pass requests on and tell the leader of their nodes.
+//! [`Manager::due`] says when the next [`Event::Tick`] is wanted; a manager that is alone and has
+//! nothing to wait for wants none.
 
 pub mod dirty;
 pub mod draft;
@@ -21,11 +23,16 @@ pub mod passes;
 pub mod genesis;
 pub mod control;
 pub mod status;
+pub mod liveness;
 pub mod dispatcher;
 pub mod events;
 mod batch;
 mod timers;
 mod checkpoint;
+mod quorum;
+mod forward;
+mod reads;
+mod reports;
 pub mod run;
 
 use std::collections::VecDeque;
@@ -33,17 +40,23 @@ use std::collections::VecDeque;
 use crate::host::rng::Rng;
 use crate::manager::batch::Flight;
 use crate::manager::checkpoint::Checkpoint;
-use crate::manager::control::Presence;
 use crate::manager::dirty::Dirty;
 use crate::manager::dispatcher::{Dispatcher, Said, SessionId};
+use crate::manager::forward::{Asker, Forwards};
+use crate::manager::liveness::Liveness;
+use crate::manager::quorum::Quorum;
+use crate::manager::reads::{Reads, Waiter};
+use crate::manager::reports::Reports;
 use crate::manager::status::Statuses;
 use crate::manager::timers::Timers;
 use crate::model::record::{RecordError, Row};
 use crate::model::state::State;
 use crate::model::time::Time;
+use crate::raft::message::Message;
 use crate::raft::node::{Node, Persist, ProposeError};
 use crate::raft::record::Anchor;
 use crate::wire::control::{ObjectEvent, Refusal, Request, Response};
+use crate::wire::peer::PeerMessage;
 use crate::wire::session::{ToAgent, ToManager};
 
 /// The most requests that wait for the log.
@@ -62,6 +75,16 @@ pub enum Event {
     Session(SessionId, ToManager),
     /// A session ended on the agent's side or on the way.
     SessionClosed(SessionId),
+    /// Consensus speaks, from the manager of this raft id; the transport has made sure of that.
+    Raft {
+        from: u64,
+        message: Message,
+    },
+    /// Another manager speaks.
+    Peer {
+        from: u64,
+        message: PeerMessage,
+    },
     /// The write of this number, and all before it, is on the disk.
     Persisted(u64),
     /// There is no room for a write; it waits, and requests are refused, until a checkpoint is
@@ -77,6 +100,16 @@ pub enum Event {
 /// Everything that a manager wants done.
 #[derive(Debug)]
 pub enum Effect {
+    /// Goes to the manager of this raft id at once, before what follows. It may be lost.
+    Raft {
+        to: u64,
+        message: Message,
+    },
+    /// The same, and in order as far as it arrives.
+    ToPeer {
+        to: u64,
+        message: PeerMessage,
+    },
     Persist(Persist),
     /// Rows that changed since the last checkpoint, at an anchor that has been persisted.
     Checkpoint(Anchor, Vec<Row>),
@@ -106,19 +139,24 @@ pub enum Fatal {
 pub struct Manager {
     state: State,
     raft: Node,
+    quorum: Quorum,
     dispatcher: Dispatcher,
     statuses: Statuses,
+    reports: Reports,
+    liveness: Liveness,
     timers: Timers,
     checkpoint: Checkpoint,
+    reads: Reads,
+    forwards: Forwards,
     /// Requests that wait for the next batch.
-    queue: VecDeque<(RequestId, Request)>,
+    queue: VecDeque<(Asker, Box<Request>)>,
     /// The batch that is not committed yet.
     flight: Option<Flight>,
     /// What the passes have not looked at yet.
     dirty: Dirty,
     effects: Vec<Effect>,
-    /// What came in before this manager had applied all that was committed.
-    early: Vec<Event>,
+    /// What came in before this manager, which leads, had applied all that was committed.
+    early: Vec<(Asker, Box<Request>)>,
     leading: bool,
     stopping: bool,
 }
@@ -129,10 +167,15 @@ impl Manager {
         Self {
             state,
             raft,
+            quorum: Quorum::default(),
             dispatcher: Dispatcher::default(),
             statuses: Statuses::default(),
+            reports: Reports::default(),
+            liveness: Liveness::default(),
             timers: Timers::default(),
             checkpoint: Checkpoint::default(),
+            reads: Reads::default(),
+            forwards: Forwards::default(),
             queue: VecDeque::new(),
             flight: None,
             dirty: Dirty::default(),
@@ -148,14 +191,24 @@ impl Manager {
         &self.state
     }
 
+    /// This manager's place in consensus.
+    pub fn raft(&self) -> &Node {
+        &self.raft
+    }
+
     /// Takes one event in and says what is to be done, in this order.
     pub fn step(&mut self, now: Time, rng: &mut Rng, event: Event) -> Vec<Effect> {
+        self.tick_quorum(now);
         self.take_in(now, event);
-        self.dispatcher.tick(&self.state, now);
+        self.dispatcher.tick(now);
+        for node in self.liveness.tick(&self.state, now) {
+            self.dispatcher.end(node);
+        }
         self.timers.tick(&self.state, now, &mut self.dirty);
         if let Err(fatal) = self.advance(now, rng) {
             self.effects.push(Effect::Fatal(fatal));
         }
+        self.report(now);
         for said in self.dispatcher.take_said() {
             self.effects.push(match said {
                 Said::Send(session, message) => Effect::ToAgent(session, message),
@@ -169,9 +222,13 @@ impl Manager {
     pub fn due(&self, now: Time) -> Option<Time> {
         // While a batch is on its way to the disk, its arrival is the next event.
         let can_propose = self.flight.is_none() && self.leading && !self.stopping;
+        let can_report = self.reports_to().is_some();
         let waits = [
-            self.statuses.due().filter(|_| can_propose),
+            self.quorum.due(),
+            self.statuses.due().filter(|_| can_propose || can_report),
+            self.reports.due().filter(|_| can_report),
             self.timers.due(),
+            self.liveness.due(),
             self.dispatcher.due(),
             self.checkpoint.due(),
         ];
@@ -181,13 +238,15 @@ impl Manager {
 
     fn take_in(&mut self, now: Time, event: Event) {
         match event {
-            Event::Request(..) | Event::Session(..) | Event::SessionClosed(_)
-                if !self.leading && !self.stopping =>
-            {
-                self.take_in_early(event);
-            }
             Event::Tick => {}
-            Event::Request(id, request) => self.request(id, *request),
+            Event::Request(id, request) => self.request(now, Asker::Here(id), request),
+            Event::Raft { from, message } => self.hear_raft(now, from, message),
+            Event::Peer { from, message } => self.hear_peer(now, from, message),
+            Event::Session(session, ToManager::Hello { node, description }) => {
+                if self.dispatcher.hello(now, session, node, description) {
+                    self.wait(now, Waiter::Session(session));
+                }
+            }
             Event::Session(session, message) => {
                 let statuses = &mut self.statuses;
                 self.dispatcher
@@ -196,8 +255,9 @@ impl Manager {
             Event::SessionClosed(session) => self.dispatcher.close(session),
             Event::Persisted(number) => self.raft.persisted(number),
             Event::DiskFull(reason) => {
+                let refusal = Refusal::Storage(reason.clone());
                 self.checkpoint.failed(now, reason);
-                self.refuse_queue();
+                self.refuse_queue(&refusal);
             }
             Event::CheckpointDone => {
                 if let Some(applied) = self.checkpoint.done() {
@@ -205,65 +265,22 @@ impl Manager {
                 }
             }
             Event::CheckpointWanted => self.checkpoint.hurry(),
-            Event::Stop => {
-                self.stopping = true;
-                let early = std::mem::take(&mut self.early);
-                early.into_iter().for_each(|event| self.take_in(now, event));
-                for (id, _) in self.queue.drain(..) {
-                    self.effects.push(Effect::Reply(id, Err(Refusal::NoLeader)));
-                }
-            }
+            Event::Stop => self.stop(now),
         }
     }
 
-    fn take_in_early(&mut self, event: Event) {
-        let queued = self.early.len();
-        match event {
-            Event::Request(id, _) if queued >= REQUESTS_MAX => {
-                self.effects
-                    .push(Effect::Reply(id, Err(Refusal::Busy { queued })));
-            }
-            event => self.early.push(event),
+    /// Takes nothing in any more. What can still be answered is.
+    fn stop(&mut self, now: Time) {
+        self.stopping = true;
+        self.refuse_queue(&Refusal::NoLeader);
+        for (asker, request) in std::mem::take(&mut self.early) {
+            self.request(now, asker, request);
         }
     }
 
-    /// Takes up the lead: everything is looked at once, and every node gets fresh time.
-    fn lead(&mut self, now: Time) {
-        self.leading = true;
-        self.dirty = Dirty::everything(&self.state);
-        self.timers = Timers::of(&self.state, now);
-        self.dispatcher.start(&self.state, now);
-        for event in std::mem::take(&mut self.early) {
-            self.take_in(now, event);
-        }
-    }
-
-    fn request(&mut self, id: RequestId, request: Request) {
-        let presence = Presence {
-            leader: self.raft.leadership().leader,
-            sessions: &self.dispatcher,
-        };
-        let queued = self.queue.len();
-        let refusal = if let Some(answer) = control::read(&self.state, &presence, &request) {
-            answer
-        } else if self.stopping {
-            Err(Refusal::NoLeader)
-        } else if let Some(reason) = self.checkpoint.full() {
-            Err(Refusal::Storage(reason.to_owned()))
-        } else if queued >= REQUESTS_MAX {
-            Err(Refusal::Busy { queued })
-        } else {
-            self.queue.push_back((id, request));
-            return;
-        };
-        self.effects.push(Effect::Reply(id, refusal));
-    }
-
-    fn refuse_queue(&mut self) {
-        let reason = self.checkpoint.full().unwrap_or_default();
-        for (id, _) in self.queue.drain(..) {
-            let refusal = Refusal::Storage(reason.to_owned());
-            self.effects.push(Effect::Reply(id, Err(refusal)));
+    fn refuse_queue(&mut self, refusal: &Refusal) {
+        for (asker, _) in std::mem::take(&mut self.queue) {
+            self.reply(asker, Err(refusal.clone()));
         }
     }
 }

@@ -359,6 +359,8 @@ impl Runner {
 
     fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>, RunError> {
         match effect {
+            // A manager that is alone has nobody to speak to.
+            Effect::Raft { .. } | Effect::ToPeer { .. } => {}
             Effect::Persist(persist) => self.jobs.push_back(Job::Persist(persist)),
             Effect::Checkpoint(anchor, rows) => {
                 self.jobs.push_back(Job::Checkpoint(anchor, rows));

@@ -2,10 +2,12 @@
 //! wait for, and goes at once; steps on the way there go with it, or a tenth of a second after the
 //! first of them. Every log entry wears a card, so a few go in a row and then ten a second, each
 //! with all that has come meanwhile.
+//!
+//! A leader may lose its lead, and a manager that does not lead tells the leader over a link that
+//! may lose it. So where there are several managers, what was taken is kept until the state has it.
 
 use std::collections::BTreeMap;
 
-use crate::model::change::Change;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::{TaskState, TaskStatus};
 use crate::model::state::State;
@@ -23,6 +25,8 @@ const CONTAINER_ID_BYTES_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Statuses {
     waiting: BTreeMap<TaskId, TaskStatus>,
+    /// What was taken and the state does not have yet, as far as that is kept.
+    taken: BTreeMap<TaskId, TaskStatus>,
     /// When the first of what waits came.
     since: Time,
     /// Whether an outcome is among what waits.
@@ -39,7 +43,13 @@ impl Statuses {
             return;
         };
         let settable = TaskState::Accepted..=TaskState::Rejected;
-        let last = self.waiting.get(&task).unwrap_or(&known.status);
+        let taken = || {
+            self.taken
+                .get(&task)
+                .filter(|t| t.state >= known.status.state)
+        };
+        let last = self.waiting.get(&task).or_else(taken);
+        let last = last.unwrap_or(&known.status);
         if !settable.contains(&status.state) || status.state < last.state {
             return;
         }
@@ -71,22 +81,44 @@ impl Statuses {
         })
     }
 
-    /// Takes at most `room` changes for the log.
-    pub fn take(&mut self, now: Time, room: usize) -> Vec<Change> {
-        let mut changes = Vec::new();
-        while changes.len() < room {
+    /// Takes at most `room` of them for the log, or for the leader.
+    pub fn take(&mut self, now: Time, room: usize, keep: bool) -> Vec<(TaskId, TaskStatus)> {
+        let mut taken = Vec::new();
+        while taken.len() < room {
             let Some((id, status)) = self.waiting.pop_first() else {
                 break;
             };
-            changes.push(Change::SetTaskStatus { id, status });
+            if keep {
+                self.taken.insert(id, status.clone());
+            }
+            taken.push((id, status));
         }
         self.has_outcome = self.waiting.values().any(is_outcome);
-        if !changes.is_empty() {
+        if !taken.is_empty() {
             // Not beyond what a full row takes, or a clock that was set back would hold all up.
             let full = now.plus_ms((IN_A_ROW - 1) * COALESCE_MS);
             self.taken_until = self.taken_until.clamp(now, full).plus_ms(COALESCE_MS);
         }
-        changes
+        taken
+    }
+
+    /// Lets wait again what was taken and did not get into the state.
+    pub fn take_back(&mut self, state: &State, now: Time) {
+        for (id, status) in std::mem::take(&mut self.taken) {
+            if is_missing(state, id, &status) && !self.waiting.contains_key(&id) {
+                if self.waiting.is_empty() {
+                    self.since = now;
+                }
+                self.has_outcome |= is_outcome(&status);
+                self.waiting.insert(id, status);
+            }
+        }
+    }
+
+    /// Forgets what the state has by now.
+    pub fn settle(&mut self, state: &State) {
+        self.taken
+            .retain(|id, status| is_missing(state, *id, status));
     }
 
     /// Whether something waits and its time has come. A moment far ahead is one that the clock has
@@ -100,6 +132,18 @@ impl Statuses {
 /// Whether somebody may be waiting for this: the task runs, or has ended.
 fn is_outcome(status: &TaskStatus) -> bool {
     status.state >= TaskState::Running
+}
+
+/// Whether a status is news to the state.
+fn is_missing(state: &State, id: TaskId, status: &TaskStatus) -> bool {
+    state.tasks().find(id).is_some_and(|task| {
+        let known = &task.status;
+        let same = TaskStatus {
+            at: known.at,
+            ..status.clone()
+        };
+        status.state >= known.state && same != *known
+    })
 }
 
 /// Keeps a status within what the log shall carry, and its time within the cluster's.

@@ -7,6 +7,7 @@
 //!   node::Node --ready()--> Ready { messages    send at once
 //!        |  ^                       persist     write to the journal, one fdatasync, in order
 //!        |  |                       committed   apply before the next call
+//!        |  |                       reads       questions whether this member leads, answered
 //!        |  |                       leadership  who leads, if that changed }
 //!        |  +--persisted(number)-- when that write is on the disk
 //!        v
@@ -24,4 +25,5 @@
 pub mod record;
 pub mod message;
 mod log;
+mod setup;
 pub mod node;

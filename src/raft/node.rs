@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use raft::{Config, RawNode, StateRole};
+use raft::{RawNode, StateRole};
 use raft_proto::eraftpb::{
     self, ConfChangeSingle, ConfChangeType, ConfChangeV2, EntryType, MessageType,
 };
@@ -12,22 +12,12 @@ use crate::host::rng::Rng;
 use crate::raft::log::Log;
 use crate::raft::message::{Message, StepError};
 use crate::raft::record::{Anchor, ConfState, Entry, HardState, Position, RestoreError, Restored};
+use crate::raft::setup::{self, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN};
 
 /// The time between two ticks.
 pub const TICK_MS: u64 = 100;
-/// A leader is heard every 200 ms and missed after one to two seconds.
-const HEARTBEAT_TICKS: usize = 2;
-const ELECTION_TICKS_MIN: usize = 10;
-const ELECTION_TICKS_MAX: usize = 20;
-
 /// The most bytes in one proposal.
 pub const PROPOSAL_BYTES_MAX: usize = 2 << 20;
-/// The most bytes that are proposed and not yet committed.
-const UNCOMMITTED_BYTES_MAX: u64 = 16 << 20;
-/// A message or a round of applying ends with the entry that crosses this.
-const BATCH_BYTES_MAX: u64 = 1 << 20;
-const INFLIGHT_MESSAGES_MAX: usize = 16;
-
 /// Why a proposal did not enter the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ProposeError {
@@ -73,6 +63,14 @@ pub struct Persist {
     pub hard_state: HardState,
 }
 
+/// A question of [`Node::read`], answered: this member led when it was asked, and what had been
+/// committed by then ends at `index`. A state that has that applied is not older than the question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Read {
+    pub number: u64,
+    pub index: u64,
+}
+
 /// What the caller has to do, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ready {
@@ -83,6 +81,8 @@ pub struct Ready {
     /// Written and synced, in the order in which they came, while the node goes on. Several may be
     /// under way, and be written together. None if nothing needs the disk.
     pub persist: Option<Persist>,
+    /// Answered questions of [`Node::read`], earlier ones first.
+    pub reads: Vec<Read>,
     /// Who leads, if it changed.
     pub leadership: Option<Leadership>,
 }
@@ -101,6 +101,8 @@ pub struct Node {
     durable_term: u64,
     held: VecDeque<Held>,
     outbox: Vec<Message>,
+    /// Counts the questions whether this member leads.
+    reads: u64,
 }
 
 /// Messages that wait until the write `after` is on the disk.
@@ -120,8 +122,12 @@ impl Node {
         let applied = restored.anchor.applied;
         let durable_term = restored.anchor.hard_state.term;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let raw = RawNode::new(&config(id, applied.index), Log::new(restored), &logger)
-            .map_err(RestoreError::Members)?;
+        let raw = RawNode::new(
+            &setup::config(id, applied.index),
+            Log::new(restored),
+            &logger,
+        )
+        .map_err(RestoreError::Members)?;
         let mut node = Self {
             drawn_for: (raw.raft.term, raw.raft.state),
             raw,
@@ -133,6 +139,7 @@ impl Node {
             durable_term,
             held: VecDeque::new(),
             outbox: Vec::new(),
+            reads: 0,
         };
         node.draw_election_timeout(false);
         if node.is_alone() {
@@ -208,6 +215,23 @@ impl Node {
         self.proposed(proposed)
     }
 
+    /// Asks the other members whether this one still leads. The answer comes with a later
+    /// [`Ready`], under the number that is returned, or never if it does not: whoever waits gives
+    /// up when the leadership changes. `None` if it does not lead anyway.
+    pub fn read(&mut self) -> Option<u64> {
+        if !self.leads() {
+            return None;
+        }
+        self.reads += 1;
+        self.raw.read_index(self.reads.to_be_bytes().to_vec());
+        Some(self.reads)
+    }
+
+    /// Whether this member is handing its lead over to another; it takes no proposals meanwhile.
+    pub fn is_handing_over(&self) -> bool {
+        self.raw.raft.lead_transferee.is_some()
+    }
+
     /// Starts an election now.
     pub fn campaign(&mut self) {
         if !self.stalls() {
@@ -255,6 +279,8 @@ impl Node {
         let number = ready.number();
         messages.extend(ready.take_messages().into_iter().map(Message));
         let leadership = ready.ss().map(|_| self.leadership());
+        let reads = ready.take_read_states().into_iter();
+        let reads = reads.filter_map(read).collect();
         let committed = ready.take_committed_entries();
         let persist = ready.must_sync().then(|| Persist {
             number,
@@ -273,6 +299,7 @@ impl Node {
             messages,
             committed: committed.into_iter().map(Entry::from).collect(),
             persist,
+            reads,
             leadership,
         })
     }
@@ -331,6 +358,11 @@ impl Node {
         self.raw.raft.prs().conf().to_conf_state().into()
     }
 
+    /// This member's own raft id.
+    pub fn id(&self) -> u64 {
+        self.raw.raft.id
+    }
+
     /// The current term.
     pub fn term(&self) -> u64 {
         self.raw.raft.term
@@ -384,7 +416,7 @@ impl Node {
         for entry in committed {
             if entry.entry_type != EntryType::EntryNormal {
                 // Every member fails alike on an entry that it cannot take, and goes on without.
-                if let Some(change) = members_change(&entry.data) {
+                if let Some(change) = setup::members_change(&entry.data) {
                     let _ = self.raw.apply_conf_change(&change);
                 }
             }
@@ -426,29 +458,11 @@ impl fmt::Debug for Node {
     }
 }
 
-fn config(id: u64, applied: u64) -> Config {
-    Config {
-        id,
-        applied,
-        election_tick: ELECTION_TICKS_MIN,
-        max_election_tick: ELECTION_TICKS_MAX,
-        heartbeat_tick: HEARTBEAT_TICKS,
-        max_size_per_msg: BATCH_BYTES_MAX,
-        max_committed_size_per_ready: BATCH_BYTES_MAX,
-        max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
-        max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
-        check_quorum: true,
-        pre_vote: true,
-        ..Config::default()
-    }
-}
-
-/// The change of members in an entry; no bytes at all leave a joint configuration.
-fn members_change(data: &[u8]) -> Option<ConfChangeV2> {
-    if data.is_empty() {
-        return Some(ConfChangeV2::default());
-    }
-    postcard::from_bytes(data).ok()
+/// The question that raft's own record of it answers.
+fn read(state: raft::ReadState) -> Option<Read> {
+    let number = u64::from_be_bytes(state.request_ctx.try_into().ok()?);
+    let index = state.index;
+    Some(Read { number, index })
 }
 
 #[cfg(test)]

@@ -71,6 +71,39 @@ pub enum Request {
     RemoveConfig(String),
 }
 
+impl Request {
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        match self {
+            Self::Cluster
+            | Self::Nodes(_)
+            | Self::Node(_)
+            | Self::Services(_)
+            | Self::Service(_)
+            | Self::Tasks(_)
+            | Self::Task(_)
+            | Self::Networks(_)
+            | Self::Network(_)
+            | Self::Secrets(_)
+            | Self::Secret(_)
+            | Self::Configs(_)
+            | Self::Config(_) => true,
+            Self::UpdateCluster { .. }
+            | Self::UpdateNode { .. }
+            | Self::RemoveNode { .. }
+            | Self::CreateService(_)
+            | Self::UpdateService { .. }
+            | Self::RemoveService(_)
+            | Self::CreateSecret(_)
+            | Self::UpdateSecret { .. }
+            | Self::RemoveSecret(_)
+            | Self::CreateConfig(_)
+            | Self::UpdateConfig { .. }
+            | Self::RemoveConfig(_) => false,
+        }
+    }
+}
+
 /// A new spec for a service, or its previous one again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(

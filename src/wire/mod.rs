@@ -1,7 +1,8 @@
-//! What crosses between parts: the session between agent and manager, and the requests that the API
-//! makes of the managers. Everything can be sent: a frame is a protocol version, then postcard, and
-//! has a limit.
+//! What crosses between parts: the session between agent and manager, the requests that the API
+//! makes of the managers, and what managers say to each other beside consensus. Everything can be
+//! sent: a frame is a protocol version, then postcard, and has a limit.
 
 pub mod frame;
 pub mod session;
 pub mod control;
+pub mod peer;

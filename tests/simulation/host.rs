@@ -121,7 +121,6 @@ impl Host {
             }),
             Order::Remove(_) if fails => news(News::RemoveFailed),
             Order::Prepare(record) => {
-                assert!(self.assigned.contains(&record.attempt.task), "not its task");
                 let container = Container {
                     record,
                     state: State::Prepared,

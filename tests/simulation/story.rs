@@ -4,13 +4,14 @@ use skep::host::rng::Rng;
 use skep::manager::genesis::{Genesis, genesis};
 use skep::model::change::{Batch, Change, NewNode};
 use skep::model::id::{ClusterId, NodeId};
-use skep::model::object::NodeStatus;
+use skep::model::object::{ManagerMember, NodeStatus};
 use skep::model::spec::cluster::ClusterSpec;
-use skep::model::spec::node::{Availability, NodeDescription, NodeSpec};
+use skep::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
 use skep::model::spec::service::{ServiceMode, ServiceSpec};
 use skep::model::time::Time;
 use skep::wire::control::{Request, ServiceUpdate};
 
+use crate::checkers::nothing_lost::NUMBER;
 use crate::world::{Faults, World};
 
 const START: Time = Time(1_800_000_000_000);
@@ -20,6 +21,7 @@ const HOSTS: u64 = 3;
 const HEAL_MS: u64 = 15 * 60_000;
 /// By then the last container has crashed that was going to.
 const LAST_CRASH_MS: u64 = 60_000;
+const ELECT_MS: u64 = 10_000;
 const DEPLOY_MS: u64 = 30_000;
 const REMOVE_MS: u64 = 5 * 60_000;
 const LOOK_MS: u64 = 1_000;
@@ -27,47 +29,60 @@ const LOOK_MS: u64 = 1_000;
 pub struct Story {
     world: World,
     dice: Rng,
+    /// Counts the services, and all specs.
     services: u64,
-    /// In a thousand, for each turn of the story.
+    specs: u64,
+    rates: Rates,
+}
+
+/// In a thousand, for each turn of the story.
+struct Rates {
     cut: u64,
     kill: u64,
     reboot: u64,
     isolate: u64,
     kill_manager: u64,
+    power_cut: u64,
+    split: u64,
     drain: u64,
 }
 
 impl Story {
-    /// A swarm of three hosts and one manager. The seed draws which faults there are, and how many.
+    /// A swarm of three hosts, and one, three or five managers. The seed draws which faults there
+    /// are, and how many.
     pub fn new(seed: u64) -> Self {
         let mut dice = Rng::from_seed(seed);
-        let mut world = World::new(seed, &founding(), (1..=HOSTS).map(|n| NodeId(n.into())));
-        let mut rate = |most: u64| {
-            if dice.below(2) == 0 {
-                0
-            } else {
-                dice.below(most)
-            }
+        let managers = [1, 3, 3, 5][usize::try_from(dice.below(4)).unwrap()];
+        let mut world = World::new(seed, &founding(managers), managers, HOSTS);
+        let mut rate = |most: u64| match dice.below(2) {
+            0 => 0,
+            _ => dice.below(most),
         };
         world.faults = Faults {
             crash: rate(800),
             order: rate(300),
             stall: rate(200),
+            loss: rate(200),
+            latency_ms: 10 + rate(400),
         };
-        let (cut, kill, reboot) = (rate(200), rate(200), rate(100));
-        let (isolate, kill_manager, drain) = (rate(100), rate(200), rate(200));
-        world.start_manager();
+        let rates = Rates {
+            cut: rate(200),
+            kill: rate(200),
+            reboot: rate(100),
+            isolate: rate(100),
+            kill_manager: rate(400),
+            power_cut: rate(1_000),
+            split: rate(300),
+            drain: rate(200),
+        };
+        (0..world.seats.len()).for_each(|seat| world.start_manager(seat));
         (0..world.hosts.len()).for_each(|host| world.start_daemon(host));
         Self {
             world,
             dice,
             services: 0,
-            cut,
-            kill,
-            reboot,
-            isolate,
-            kill_manager,
-            drain,
+            specs: 0,
+            rates,
         }
     }
 
@@ -79,6 +94,11 @@ impl Story {
             self.world.run(ms);
         }
         self.heal();
+        self.expect("a manager leads", ELECT_MS, |story| {
+            story.world.leader().is_some()
+        });
+        self.world.check_healed();
+        (0..self.world.hosts.len()).for_each(|host| self.make(host, Availability::Active));
         self.world.run(LAST_CRASH_MS);
         self.expect(
             "every service runs as it should",
@@ -92,6 +112,7 @@ impl Story {
             self.world.ask(Request::RemoveService(service));
         }
         self.expect("nothing is left", REMOVE_MS, Self::is_empty);
+        self.expect("all managers have the same", LOOK_MS, Self::is_agreed);
         self.world.trace()
     }
 
@@ -121,54 +142,82 @@ impl Story {
             }
             _ => {}
         }
-        let host = usize::try_from(self.dice.below(HOSTS)).unwrap();
-        if self.happens(self.cut) {
+        let host = self.draw(self.world.hosts.len());
+        self.disturb_host(host);
+        let seat = self.draw(self.world.seats.len());
+        self.disturb_manager(seat);
+        // What is off comes back, sooner or later.
+        if self.world.hosts[host].agent.is_none() && self.dice.below(2) == 0 {
+            self.world.start_daemon(host);
+        }
+        for seat in 0..self.world.seats.len() {
+            if self.world.seats[seat].manager.is_none() && self.dice.below(2) == 0 {
+                self.world.start_manager(seat);
+            }
+        }
+        if self.dice.below(3) == 0 {
+            self.world.net.cut.clear();
+        }
+    }
+
+    fn disturb_host(&mut self, host: usize) {
+        if self.happens(self.rates.cut) {
             self.world.cut(host);
         }
-        if self.happens(self.kill) {
+        if self.happens(self.rates.kill) {
             self.world.kill_daemon(host);
         }
-        if self.happens(self.reboot) {
+        if self.happens(self.rates.reboot) {
             self.world.kill_daemon(host);
             self.world.hosts[host].reboot();
         }
-        if self.happens(self.isolate) {
+        if self.happens(self.rates.isolate) {
             let ms = self.dice.below(30_000);
             self.world.hosts[host].isolated_until = self.world.now.plus_ms(ms);
             self.world.cut(host);
         }
-        if self.happens(self.drain) {
+        if self.happens(self.rates.drain) {
             let wishes = [
                 Availability::Active,
                 Availability::Pause,
                 Availability::Drain,
             ];
-            let wish = usize::try_from(self.dice.below(3)).unwrap();
+            let wish = self.draw(wishes.len());
             self.make(host, wishes[wish]);
         }
-        if self.happens(self.kill_manager) {
-            self.world.kill_manager();
+    }
+
+    fn disturb_manager(&mut self, seat: usize) {
+        if self.happens(self.rates.kill_manager) {
+            // The leader is the one that it hurts most.
+            let is_leader = self.dice.below(2) == 0;
+            let seat = self.world.leader().filter(|_| is_leader).unwrap_or(seat);
+            let with_power = self.happens(self.rates.power_cut);
+            if self.world.seats[seat].manager.is_some() {
+                self.world.kill_manager(seat, with_power);
+            }
         }
-        // What is off comes back, sooner or later.
-        if self.world.hosts[host].agent.is_none() && self.dice.below(2) == 0 {
-            self.world.start_daemon(host);
-        }
-        if self.world.manager.is_none() && self.dice.below(2) == 0 {
-            self.world.start_manager();
+        if self.happens(self.rates.split) {
+            self.world.split();
         }
     }
 
     fn heal(&mut self) {
-        self.world.faults = Faults::default();
-        if self.world.manager.is_none() {
-            self.world.start_manager();
+        self.world.faults = Faults {
+            latency_ms: 10,
+            ..Faults::default()
+        };
+        self.world.net.cut.clear();
+        for seat in 0..self.world.seats.len() {
+            if self.world.seats[seat].manager.is_none() {
+                self.world.start_manager(seat);
+            }
         }
         for host in 0..self.world.hosts.len() {
             self.world.hosts[host].isolated_until = self.world.now;
             if self.world.hosts[host].agent.is_none() {
                 self.world.start_daemon(host);
             }
-            self.make(host, Availability::Active);
         }
     }
 
@@ -189,7 +238,7 @@ impl Story {
 
     /// Whether each service has as many containers as replicas, and nothing else runs.
     fn is_as_wanted(&self) -> bool {
-        let state = self.world.manager.as_ref().unwrap().state();
+        let state = self.world.state().unwrap();
         let runs = |task| {
             self.world
                 .hosts
@@ -215,13 +264,20 @@ impl Story {
     }
 
     fn is_empty(&self) -> bool {
-        let state = self.world.manager.as_ref().unwrap().state();
+        let state = self.world.state().unwrap();
         state.tasks().iter().next().is_none()
             && self
                 .world
                 .hosts
                 .iter()
                 .all(|host| host.containers.is_empty())
+    }
+
+    fn is_agreed(&self) -> bool {
+        let seats = self.world.seats.iter();
+        let mut states = seats.map(|seat| seat.manager.as_ref().unwrap().state().index());
+        let first = states.next();
+        states.all(|index| Some(index) == first)
     }
 
     fn create(&mut self, mode: ServiceMode) {
@@ -232,17 +288,25 @@ impl Story {
             ..ServiceSpec::default()
         };
         spec.task.container.image = "image:0".into();
+        self.number(&mut spec);
         self.world.ask(Request::CreateService(spec));
+    }
+
+    /// Gives a spec its number, by which its fate is known.
+    fn number(&mut self, spec: &mut ServiceSpec) {
+        self.specs += 1;
+        spec.labels.insert(NUMBER.into(), self.specs.to_string());
     }
 
     fn update(&mut self, change: impl FnOnce(&mut ServiceSpec, &mut Rng)) {
         let Some(name) = self.any_service() else {
             return;
         };
-        let state = self.world.manager.as_ref().unwrap().state();
-        let service = state.services().by_name(&name).unwrap();
+        let service = self.world.state().and_then(|s| s.services().by_name(&name));
+        let service = service.unwrap();
         let (version, mut spec) = (service.meta.version, (*service.spec).clone());
         change(&mut spec, &mut self.dice);
+        self.number(&mut spec);
         let update = ServiceUpdate::Spec(spec);
         self.world.ask(Request::UpdateService {
             service: name,
@@ -252,14 +316,10 @@ impl Story {
     }
 
     fn make(&mut self, host: usize, availability: Availability) {
-        let Some(manager) = &self.world.manager else {
+        let Some(state) = self.world.state() else {
             return;
         };
-        let node = manager
-            .state()
-            .nodes()
-            .find(self.world.hosts[host].node)
-            .unwrap();
+        let node = state.nodes().find(self.world.hosts[host].node).unwrap();
         let spec = NodeSpec {
             availability,
             ..node.spec.clone()
@@ -273,15 +333,19 @@ impl Story {
     }
 
     fn names(&self) -> Vec<String> {
-        let manager = self.world.manager.iter();
-        let services = manager.flat_map(|manager| manager.state().services().iter());
+        let state = self.world.state().into_iter();
+        let services = state.flat_map(|state| state.services().iter());
         services.map(|service| service.spec.name.clone()).collect()
     }
 
     fn any_service(&mut self) -> Option<String> {
         let mut names = self.names();
-        let place = usize::try_from(self.dice.below(names.len() as u64)).unwrap();
+        let place = self.draw(names.len());
         (place < names.len()).then(|| names.swap_remove(place))
+    }
+
+    fn draw(&mut self, below: usize) -> usize {
+        usize::try_from(self.dice.below(below as u64)).unwrap()
     }
 
     fn happens(&mut self, rate: u64) -> bool {
@@ -290,7 +354,7 @@ impl Story {
 
     /// What there is, for whoever has to find out why a story fails.
     fn picture(&self) -> String {
-        let state = self.world.manager.as_ref().unwrap().state();
+        let state = self.world.state().unwrap();
         let nodes = state.nodes().iter().map(|node| {
             let availability = node.spec.availability;
             format!("{}: {:?} {availability:?}", node.id, node.status.state)
@@ -311,7 +375,12 @@ impl Story {
                 .values()
                 .map(move |there| format!("{}: {there}", host.node))
         });
-        let lines: Vec<_> = nodes
+        let managers = self.world.seats.iter().map(|seat| {
+            let index = seat.manager.as_ref().map(|m| m.state().index());
+            format!("manager {}: {index:?} {:?}", seat.raft_id, seat.raft())
+        });
+        let lines: Vec<_> = managers
+            .chain(nodes)
             .chain(services)
             .chain(tasks)
             .chain(containers)
@@ -320,8 +389,8 @@ impl Story {
     }
 }
 
-/// The first log entry: the swarm, the manager's node, and two more.
-fn founding() -> Batch {
+/// The first log entry: the swarm, the managers' nodes, and the other hosts.
+fn founding(managers: u64) -> Batch {
     let start = Genesis {
         cluster: ClusterId(1),
         spec: ClusterSpec::default(),
@@ -336,13 +405,25 @@ fn founding() -> Batch {
         raft_id: 1,
     };
     let mut changes = genesis(start, START);
-    changes.extend((2..=HOSTS).map(|number| {
+    changes.extend((2..=HOSTS.max(managers)).map(|number| {
+        let member = ManagerMember {
+            raft_id: number,
+            address: format!("127.0.0.{number}:2377"),
+        };
+        let manager = Some(member).filter(|_| number <= managers);
+        let role = match manager {
+            Some(_) => Role::Manager,
+            None => Role::Worker,
+        };
         Change::CreateNode(NewNode {
             id: NodeId(number.into()),
-            spec: NodeSpec::default(),
+            spec: NodeSpec {
+                role,
+                ..NodeSpec::default()
+            },
             description: NodeDescription::default(),
             status: NodeStatus::default(),
-            manager: None,
+            manager,
         })
     }));
     Batch { at: START, changes }

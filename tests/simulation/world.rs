@@ -1,6 +1,7 @@
 //! Time, links, and who is woken when: the only place where anything happens.
 
 mod links;
+mod net;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,19 +13,18 @@ use skep::host::rng::Rng;
 use skep::manager::dispatcher::SessionId;
 use skep::manager::{Effect, Event, Manager, RequestId};
 use skep::model::change::Batch;
-use skep::model::id::{NodeId, TaskId};
-use skep::model::object::TaskState;
-use skep::model::record::Row;
+use skep::model::id::NodeId;
+use skep::model::state::State;
 use skep::model::time::Time;
-use skep::raft::node::Persist;
-use skep::raft::record::Anchor;
-use skep::wire::control::Request;
+use skep::wire::control::{Refusal, Request, Response};
 use skep::wire::frame;
 use skep::wire::session::{Assignments, ToAgent};
 
-use crate::disk::Disk;
+use crate::checkers::Checkers;
 use crate::host::{Host, Order};
+use crate::seat::{Job, Seat};
 use crate::world::links::Line;
+use crate::world::net::{Mail, Net};
 
 /// Things that may happen at one moment before time must go on.
 const AT_ONCE_MAX: u64 = 100_000;
@@ -36,26 +36,26 @@ pub struct Faults {
     pub crash: u64,
     /// The runtime does not do what it is asked to.
     pub order: u64,
-    /// The disk stalls for seconds.
+    /// The disk of a manager stalls for seconds.
     pub stall: u64,
+    /// A message between managers is lost.
+    pub loss: u64,
+    /// The longest that one takes.
+    pub latency_ms: u64,
 }
 
 pub struct World {
     pub now: Time,
     pub dice: Rng,
     pub faults: Faults,
-    pub manager: Option<Manager>,
+    pub net: Net,
+    pub seats: Vec<Seat>,
     pub hosts: Vec<Host>,
-    manager_rng: Rng,
-    /// Counts the manager's daemons.
-    manager_life: u64,
-    disk: Disk,
-    disk_busy_until: Time,
+    checkers: Checkers,
+    requests: BTreeMap<RequestId, Request>,
     lines: BTreeMap<SessionId, Line>,
     queue: BTreeMap<(Time, u64), Happening>,
     count: u64,
-    /// The last state of each task that the log had.
-    states: BTreeMap<TaskId, TaskState>,
     trace: DefaultHasher,
 }
 
@@ -65,13 +65,20 @@ enum Happening {
     ToAgent(SessionId, Vec<u8>),
     ManagerHearsEnd(SessionId),
     AgentHearsEnd(SessionId),
+    Mail {
+        from: usize,
+        to: usize,
+        /// The daemons between which the connection was.
+        lives: (u64, u64),
+        mail: Mail,
+    },
     Dial {
         host: usize,
         life: u64,
     },
     Written {
+        seat: usize,
         life: u64,
-        job: Job,
     },
     Ordered {
         host: usize,
@@ -86,33 +93,30 @@ enum Happening {
     },
 }
 
-#[derive(Debug)]
-enum Job {
-    Persist(Persist),
-    Checkpoint(Anchor, Vec<Row>),
-}
-
 impl World {
-    /// Hosts that are off, and a manager that is off.
-    pub fn new(seed: u64, founding: &Batch, nodes: impl Iterator<Item = NodeId>) -> Self {
+    /// Hosts that are off, and managers that are off.
+    pub fn new(seed: u64, founding: &Batch, managers: u64, hosts: u64) -> Self {
         let mut dice = Rng::from_seed(seed);
-        let hosts = nodes
-            .map(|node| Host::new(node, dice.fork("host")))
+        let voters: Vec<_> = (1..=managers).collect();
+        let seats = voters
+            .iter()
+            .map(|id| Seat::founded(*id, &voters, founding, dice.fork("manager")))
+            .collect();
+        let hosts = (1..=hosts)
+            .map(|node| Host::new(NodeId(node.into()), dice.fork("host")))
             .collect();
         Self {
             now: founding.at,
-            hosts,
-            manager_rng: dice.fork("manager"),
             dice,
             faults: Faults::default(),
-            manager: None,
-            manager_life: 0,
-            disk: Disk::founded(founding),
-            disk_busy_until: founding.at,
+            net: Net::default(),
+            seats,
+            hosts,
+            checkers: Checkers::default(),
+            requests: BTreeMap::new(),
             lines: BTreeMap::new(),
             queue: BTreeMap::new(),
             count: 0,
-            states: BTreeMap::new(),
             trace: DefaultHasher::new(),
         }
     }
@@ -122,27 +126,48 @@ impl World {
         self.trace.finish()
     }
 
-    pub fn ask(&mut self, request: Request) {
-        self.step_manager(Event::Request(RequestId(1), Box::new(request)));
+    /// The state of the swarm, as the manager has it that knows most.
+    pub fn state(&self) -> Option<&State> {
+        let states = self.seats.iter().filter_map(|seat| seat.manager.as_ref());
+        states.map(Manager::state).max_by_key(|state| state.index())
     }
 
-    pub fn start_manager(&mut self) {
-        self.manager_life += 1;
-        self.disk_busy_until = self.now;
-        self.manager = Some(self.disk.resume(self.dice.next_u64()));
-        self.step_manager(Event::Tick);
+    /// The manager that leads; the newest, if an older one does not know yet.
+    pub fn leader(&self) -> Option<usize> {
+        let rafts = self.seats.iter().map(Seat::raft).enumerate();
+        let leading = rafts.filter_map(|(seat, raft)| {
+            let raft = raft.filter(|raft| raft.leads())?;
+            Some((raft.term(), seat))
+        });
+        leading.max().map(|(_, seat)| seat)
+    }
+
+    pub fn check_healed(&self) {
+        self.checkers.healed(self.state().unwrap());
+    }
+
+    /// A user asks some manager.
+    pub fn ask(&mut self, request: Request) {
+        let seat = usize::try_from(self.dice.below(self.seats.len() as u64)).unwrap();
+        self.count += 1;
+        let id = RequestId(self.count);
+        self.checkers.asked(&request);
+        self.requests.insert(id, request.clone());
+        self.step_manager(seat, Event::Request(id, Box::new(request)));
+    }
+
+    pub fn start_manager(&mut self, seat: usize) {
+        self.seats[seat].start();
+        self.step_manager(seat, Event::Tick);
     }
 
     /// What was not written is lost, and every session ends.
-    pub fn kill_manager(&mut self) {
-        self.manager = None;
-        for (session, line) in &mut self.lines {
-            line.is_cut = true;
-            let at = self.now.plus_ms(self.dice.below(1_000));
-            self.count += 1;
-            self.queue
-                .insert((at, self.count), Happening::AgentHearsEnd(*session));
+    pub fn kill_manager(&mut self, seat: usize, with_power: bool) {
+        match with_power {
+            true => self.seats[seat].cut_power(),
+            false => self.seats[seat].kill(),
         }
+        self.cut_seat(seat);
     }
 
     pub fn start_daemon(&mut self, host: usize) {
@@ -166,16 +191,13 @@ impl World {
             at_once = if next > self.now { 0 } else { at_once + 1 };
             assert!(at_once < AT_ONCE_MAX, "time stands still at {:?}", self.now);
             self.now = self.now.max(next);
-            match self
-                .queue
-                .first_entry()
-                .filter(|first| first.key().0 <= self.now)
-            {
-                Some(first) => {
-                    let happening = first.remove();
+            let due = |((at, _), _): (&(Time, u64), _)| *at <= self.now;
+            match self.queue.first_key_value().is_some_and(due) {
+                true => {
+                    let (_, happening) = self.queue.pop_first().unwrap();
                     self.happen(happening);
                 }
-                None => self.tick(),
+                false => self.tick(),
             }
         }
         self.now = end;
@@ -183,31 +205,28 @@ impl World {
 
     fn next(&self) -> Option<Time> {
         let queue = self.queue.first_key_value().map(|((at, _), _)| *at);
-        let manager = self
-            .manager
-            .as_ref()
-            .and_then(|manager| manager.due(self.now));
+        let managers = self
+            .seats
+            .iter()
+            .filter_map(|seat| seat.manager.as_ref()?.due(self.now));
         let agents = self
             .hosts
             .iter()
             .filter_map(|host| host.agent.as_ref()?.due());
-        agents.chain(queue).chain(manager).min()
+        agents.chain(queue).chain(managers).min()
     }
 
     fn tick(&mut self) {
-        let is_due = |due: Option<Time>| due.is_some_and(|due| due <= self.now);
-        if is_due(
-            self.manager
-                .as_ref()
-                .and_then(|manager| manager.due(self.now)),
-        ) {
-            self.step_manager(Event::Tick);
+        for seat in 0..self.seats.len() {
+            let manager = self.seats[seat].manager.as_ref();
+            let due = manager.and_then(|manager| manager.due(self.now));
+            if due.is_some_and(|due| due <= self.now) {
+                self.step_manager(seat, Event::Tick);
+            }
         }
         for host in 0..self.hosts.len() {
-            let due = self.hosts[host]
-                .agent
-                .as_ref()
-                .and_then(|agent| agent.due());
+            let agent = self.hosts[host].agent.as_ref();
+            let due = agent.and_then(|agent| agent.due());
             if due.is_some_and(|due| due <= self.now) {
                 self.step_agent(host, AgentEvent::Tick);
             }
@@ -219,9 +238,10 @@ impl World {
         match happening {
             Happening::ToManager(session, bytes) => {
                 bytes.hash(&mut self.trace);
-                if self.lines.get(&session).is_some_and(|line| !line.is_cut) {
+                let line = self.lines.get(&session).filter(|line| !line.is_cut);
+                if let Some(seat) = line.map(|line| line.seat) {
                     let message = frame::decode(&bytes).unwrap();
-                    self.step_manager(Event::Session(session, message));
+                    self.step_manager(seat, Event::Session(session, message));
                 }
             }
             Happening::ToAgent(session, bytes) => {
@@ -232,12 +252,27 @@ impl World {
                 }
             }
             Happening::ManagerHearsEnd(session) => {
-                self.lines.remove(&session);
-                self.step_manager(Event::SessionClosed(session));
+                if let Some(line) = self.lines.remove(&session) {
+                    self.step_manager(line.seat, Event::SessionClosed(session));
+                }
             }
             Happening::AgentHearsEnd(session) => self.agent_hears_end(session),
+            Happening::Mail {
+                from,
+                to,
+                lives,
+                mail,
+            } => {
+                let (Mail::Raft(bytes) | Mail::Peer(bytes)) = &mail;
+                bytes.hash(&mut self.trace);
+                self.deliver(from, to, lives, &mail);
+            }
             Happening::Dial { host, life } => self.dial(host, life),
-            Happening::Written { life, job } if life == self.manager_life => self.written(job),
+            Happening::Written { seat, life } if life == self.seats[seat].life => {
+                for event in self.seats[seat].write_next() {
+                    self.step_manager(seat, event);
+                }
+            }
             Happening::Written { .. } => {}
             Happening::Ordered {
                 host,
@@ -258,80 +293,50 @@ impl World {
         }
     }
 
-    fn step_manager(&mut self, event: Event) {
-        let Some(manager) = &mut self.manager else {
+    fn step_manager(&mut self, seat: usize, event: Event) {
+        let now = self.now;
+        let Seat {
+            manager: Some(manager),
+            rng,
+            raft_id,
+            life,
+            ..
+        } = &mut self.seats[seat]
+        else {
             return;
         };
-        let effects = manager.step(self.now, &mut self.manager_rng, event);
+        let effects = manager.step(now, rng, event);
+        self.checkers.stepped((*raft_id, *life), manager);
         for effect in effects {
             match effect {
-                Effect::Persist(persist) => self.write(Job::Persist(persist)),
-                Effect::Checkpoint(anchor, rows) => self.write(Job::Checkpoint(anchor, rows)),
-                Effect::ToAgent(session, message) => {
-                    self.check_states();
-                    let at = self.now.plus_ms(1 + self.dice.below(50));
-                    if let Some(line) = self.lines.get_mut(&session) {
-                        line.last_down = line.last_down.max(at);
-                        let (at, bytes) = (line.last_down, frame::encode(&message).unwrap());
-                        self.at(at, Happening::ToAgent(session, bytes));
-                    }
+                Effect::Raft { to, message } => self.send_raft(seat, to, &message),
+                Effect::ToPeer { to, message } => self.send_peer(seat, to, &message),
+                Effect::Persist(persist) => self.write(seat, Job::Persist(persist)),
+                Effect::Checkpoint(anchor, rows) => {
+                    self.write(seat, Job::Checkpoint(anchor, rows));
                 }
-                Effect::CloseSession(session) => {
-                    if let Some(line) = self.lines.get(&session) {
-                        self.at(line.last_down, Happening::AgentHearsEnd(session));
-                    }
-                }
-                Effect::Reply(..) | Effect::Publish(_) => {}
+                Effect::ToAgent(session, message) => self.send_down(session, &message),
+                Effect::CloseSession(session) => self.end_down(session),
+                Effect::Reply(id, answer) => self.answered(id, &answer),
+                Effect::Publish(_) => {}
                 Effect::Fatal(fatal) => panic!("{fatal}"),
             }
         }
     }
 
-    fn write(&mut self, job: Job) {
+    fn answered(&mut self, id: RequestId, answer: &Result<Response, Refusal>) {
+        let request = self.requests.remove(&id).expect("answered twice");
+        self.checkers.answered(&request, answer);
+    }
+
+    fn write(&mut self, seat: usize, job: Job) {
         let stalls = self.dice.below(1_000) < self.faults.stall;
-        let takes_ms = if stalls {
-            3_000
-        } else {
-            1 + self.dice.below(20)
+        let takes_ms = match stalls {
+            true => 3_000,
+            false => 1 + self.dice.below(20),
         };
-        self.disk_busy_until = self.disk_busy_until.max(self.now).plus_ms(takes_ms);
-        let life = self.manager_life;
-        self.at(self.disk_busy_until, Happening::Written { life, job });
-    }
-
-    fn written(&mut self, job: Job) {
-        if self.manager.is_none() {
-            return;
-        }
-        let event = match job {
-            Job::Persist(persist) => {
-                let number = persist.number;
-                self.disk.write(persist);
-                Event::Persisted(number)
-            }
-            Job::Checkpoint(anchor, rows) => {
-                self.disk.checkpoint(anchor, rows);
-                Event::CheckpointDone
-            }
-        };
-        self.step_manager(event);
-    }
-
-    /// What agents are told is said from a state that is not older than any before.
-    fn check_states(&mut self) {
-        for task in self
-            .manager
-            .iter()
-            .flat_map(|manager| manager.state().tasks().iter())
-        {
-            let state = task.status.state;
-            let last = self.states.insert(task.id, state).unwrap_or_default();
-            assert!(
-                last <= state,
-                "{} went from {last:?} to {state:?}",
-                task.name()
-            );
-        }
+        let (life, at) = self.seats[seat].push(self.now, takes_ms, job);
+        self.at(at, Happening::Written { seat, life });
     }
 
     fn tell_agent(&mut self, host: usize, session: SessionId, message: ToAgent) {
@@ -365,7 +370,7 @@ impl World {
         let (life, session) = (*life, *session);
         for effect in agent.step(now, rng, event) {
             match effect {
-                AgentEffect::Send(message) => self.send(session, &message),
+                AgentEffect::Send(message) => self.send_up(session, &message),
                 AgentEffect::HangUp => {
                     self.hosts[host].session = None;
                     session.into_iter().for_each(|session| self.end_up(session));
@@ -389,9 +394,9 @@ impl World {
     }
 
     fn carry_out(&mut self, host: usize, attempt: Attempt, order: Order) {
-        if matches!(order, Order::Start(_)) {
-            let elsewhere = self.hosts.iter().any(|other| other.runs(attempt.task));
-            assert!(!elsewhere, "{:?} would run twice", attempt.task);
+        if matches!(order, Order::Prepare(_) | Order::Start(_)) {
+            let starts = matches!(order, Order::Start(_));
+            self.checkers.runs(&self.hosts, host, attempt.task, starts);
         }
         let fails = self.dice.below(1_000) < self.faults.order;
         let outcome = self.hosts[host].carry_out(order, self.now, fails);

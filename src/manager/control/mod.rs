@@ -6,11 +6,12 @@ pub mod resources;
 pub mod services;
 pub mod nodes;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::host::rng::Rng;
 use crate::manager::control::filters::Wanted;
-use crate::manager::dispatcher::Dispatcher;
 use crate::manager::draft::Draft;
 use crate::model::state::State;
 use crate::wire::control::{ObjectKind, Refusal, Request, Response};
@@ -18,17 +19,17 @@ use crate::wire::control::{ObjectKind, Refusal, Request, Response};
 /// The longest spec: one log entry carries it, and each of its tasks' assignments.
 const SPEC_BYTES_MAX: usize = 500 << 10;
 
-/// What only the managers know of the nodes at the moment.
+/// What only the managers know of each other at the moment, by raft id.
 #[derive(Debug)]
-pub struct Presence<'a> {
+pub struct Presence {
     pub leader: Option<u64>,
-    pub sessions: &'a Dispatcher,
+    pub reachable: BTreeSet<u64>,
 }
 
 /// The answer to a request that changes nothing; `None` for one that does.
 pub fn read(
     state: &State,
-    presence: &Presence<'_>,
+    presence: &Presence,
     request: &Request,
 ) -> Option<Result<Response, Refusal>> {
     Some(match request {

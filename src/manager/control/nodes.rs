@@ -16,13 +16,12 @@ pub fn cluster(state: &State) -> Result<Arc<Cluster>, Refusal> {
     state.cluster().cloned().ok_or(Refusal::NoLeader)
 }
 
-pub fn view(presence: &Presence<'_>, node: &Arc<Node>) -> NodeView {
+pub fn view(presence: &Presence, node: &Arc<Node>) -> NodeView {
     let member = node.manager.as_ref().map(|member| member.raft_id);
-    let leader = member.is_some() && member == presence.leader;
     NodeView {
         node: node.clone(),
-        leader,
-        reachable: leader || presence.sessions.is_connected(node.id),
+        leader: member.is_some() && member == presence.leader,
+        reachable: member.is_some_and(|id| presence.reachable.contains(&id)),
     }
 }
 

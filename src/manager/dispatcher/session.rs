@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::manager::dispatcher::SessionId;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::{Task, TaskState};
+use crate::model::spec::node::NodeDescription;
 use crate::model::state::State;
 use crate::wire::session::{Assignment, Assignments, ToAgent};
 
@@ -16,18 +17,31 @@ const MESSAGE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Session {
     pub id: SessionId,
+    /// What the node says of itself, until the state has it.
+    pub description: Option<Box<NodeDescription>>,
+    /// It said that it comes back soon, so that its end is no news.
+    pub coming_back: bool,
     /// Counts the assignments that were sent.
     version: u64,
     told: BTreeMap<TaskId, TaskState>,
 }
 
 impl Session {
-    pub fn new(id: SessionId) -> Self {
+    pub fn new(id: SessionId, description: Option<Box<NodeDescription>>) -> Self {
         Self {
             id,
+            description,
+            coming_back: false,
             version: 0,
             told: BTreeMap::new(),
         }
+    }
+
+    /// Forgets the node's description if the state has it.
+    pub fn settle(&mut self, state: &State, node: NodeId) {
+        let known = state.nodes().find(node).map(|node| &node.description);
+        self.description
+            .take_if(|own| known.is_some_and(|known| *known == **own));
     }
 
     /// All that the node shall do: a full message, and before it the parts that it has no room for.

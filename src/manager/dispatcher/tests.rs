@@ -1,11 +1,14 @@
 //! Sessions, told what changed and judged by their heartbeats.
 
+mod statuses;
+
 use super::*;
+use crate::manager::liveness::Liveness;
 use crate::manager::words::{NOW, World};
 use crate::model::change::Change;
 use crate::model::id::TaskId;
-use crate::model::object::{TaskState, TaskStatus};
-use crate::wire::session::{Assignments, StatusUpdate};
+use crate::model::object::{NodeState, TaskState, TaskStatus};
+use crate::wire::session::Assignments;
 
 const A: NodeId = NodeId(1);
 
@@ -27,10 +30,11 @@ fn hello() -> ToManager {
     }
 }
 
-/// A dispatcher with the state it looks at.
+/// A dispatcher with the state it looks at, at the leader.
 struct Desk {
     world: World,
     dispatcher: Dispatcher,
+    liveness: Liveness,
     statuses: Statuses,
     now: Time,
 }
@@ -38,35 +42,52 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let world = world();
-        let mut dispatcher = Dispatcher::default();
-        dispatcher.start(&world.state, NOW);
+        let liveness = Liveness::of(&world.state, NOW);
         Self {
             world,
-            dispatcher,
+            dispatcher: Dispatcher::default(),
+            liveness,
             statuses: Statuses::default(),
             now: NOW,
         }
     }
 
     fn receive(&mut self, session: u64, message: ToManager) -> Vec<Said> {
-        let Self {
-            world,
-            dispatcher,
-            statuses,
-            now,
-        } = self;
-        dispatcher.receive(&world.state, *now, SessionId(session), message, statuses);
-        dispatcher.take_said()
+        let (session, now) = (SessionId(session), self.now);
+        let state = &self.world.state;
+        if let ToManager::Hello { node, description } = message {
+            self.dispatcher.hello(now, session, node, description);
+            self.dispatcher.admit(state, session);
+        } else {
+            let statuses = &mut self.statuses;
+            self.dispatcher
+                .receive(state, now, session, message, statuses);
+        }
+        self.look();
+        self.dispatcher.take_said()
+    }
+
+    fn close(&mut self, session: u64) {
+        self.dispatcher.close(SessionId(session));
+        self.look();
+    }
+
+    /// Tells the leader, which is here, what was seen.
+    fn look(&mut self) {
+        for seen in self.dispatcher.take_seen() {
+            self.liveness.see(&self.world.state, self.now, 1, seen);
+        }
     }
 
     fn after(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
-        self.dispatcher.tick(&self.world.state, self.now);
+        for node in self.liveness.tick(&self.world.state, self.now) {
+            self.dispatcher.end(node);
+        }
     }
 
     fn state_of(&self, node: NodeId) -> Option<NodeState> {
-        let facts = self.dispatcher.facts.get(&node)?;
-        facts.status.as_ref().map(|(state, _)| *state)
+        self.liveness.state_of(node)
     }
 
     fn change(&mut self, task: u128, change: Change) -> Vec<Said> {
@@ -198,7 +219,7 @@ fn a_second_session_of_a_node_ends_the_first() {
         words(&desk.receive(6, hello())),
         "5: close; 6: welcome; 6: full 1: 1"
     );
-    desk.dispatcher.close(SessionId(5));
+    desk.close(5);
     assert_eq!(desk.state_of(A), Some(NodeState::Ready));
     assert!(desk.dispatcher.is_connected(A));
 }
@@ -267,12 +288,12 @@ fn a_clock_that_is_set_back_does_not_keep_the_dead_alive() {
 fn a_closed_session_is_a_disconnected_node_unless_it_said_that_it_comes_back() {
     let mut desk = Desk::new();
     desk.receive(5, hello());
-    desk.dispatcher.close(SessionId(5));
+    desk.close(5);
     assert_eq!(desk.state_of(A), Some(NodeState::Disconnected));
     desk.receive(6, hello());
     assert_eq!(desk.state_of(A), Some(NodeState::Ready));
     desk.receive(6, ToManager::BackSoon { ms: 999_999_999 });
-    desk.dispatcher.close(SessionId(6));
+    desk.close(6);
     assert_eq!(desk.state_of(A), Some(NodeState::Ready));
     desk.after(59_000);
     assert_eq!(desk.state_of(A), Some(NodeState::Ready));
@@ -288,134 +309,51 @@ fn goodbye_is_down_at_once() {
     assert_eq!(desk.state_of(A), Some(NodeState::Down));
 }
 
-fn report(task: u128, state: TaskState) -> ToManager {
-    status_of(task, state, "")
-}
-
-fn status_of(task: u128, state: TaskState, message: &str) -> ToManager {
-    let status = TaskStatus {
-        state,
-        at: NOW,
-        message: message.to_owned(),
-        ..TaskStatus::default()
+#[test]
+fn a_nodes_words_are_said_again_until_the_state_has_them() {
+    let mut desk = Desk::new();
+    let description = NodeDescription {
+        hostname: "other".into(),
+        ..NodeDescription::default()
     };
-    ToManager::Status(vec![StatusUpdate {
-        task: TaskId(task),
-        status,
-    }])
-}
-
-#[test]
-fn a_node_speaks_of_its_own_tasks_only_and_never_back() {
-    let mut desk = Desk::new();
-    desk.receive(5, hello());
-    desk.receive(5, report(2, TaskState::Failed));
-    desk.receive(5, report(3, TaskState::Failed));
-    desk.receive(5, report(99, TaskState::Failed));
-    desk.receive(5, report(1, TaskState::Preparing));
-    desk.receive(5, report(1, TaskState::Remove));
-    desk.receive(5, report(1, TaskState::Orphaned));
-    assert_eq!(desk.statuses.take(NOW, 10), []);
-    desk.receive(5, report(1, TaskState::Failed));
-    desk.receive(5, report(1, TaskState::Running));
-    let changes = desk.statuses.take(NOW, 10);
-    assert!(
-        matches!(&changes[..], [Change::SetTaskStatus { id: TaskId(1), status }]
-            if status.state == TaskState::Failed),
-        "{changes:?}"
-    );
-}
-
-#[test]
-fn steps_on_the_way_wait_for_each_other_and_go_with_an_outcome_at_once() {
-    let mut desk = Desk::new();
-    desk.receive(5, hello());
-    let id = TaskId(3);
-    desk.change(3, Change::AssignTask { id, node: A });
-    desk.receive(5, report(3, TaskState::Preparing));
-    assert_eq!(desk.statuses.due(), Some(NOW.plus_ms(100)));
-    assert!(!desk.statuses.is_due(desk.now));
-    desk.after(30);
-    desk.receive(5, report(3, TaskState::Ready));
-    assert_eq!(desk.statuses.due(), Some(NOW.plus_ms(100)));
-    desk.receive(5, report(1, TaskState::Failed));
-    assert!(desk.statuses.is_due(desk.now));
-    assert_eq!(desk.statuses.take(desk.now, 10).len(), 2);
-    assert_eq!(desk.statuses.due(), None);
-    // The outcome is gone: the next step waits again, until its own time.
-    desk.receive(5, report(3, TaskState::Starting));
-    assert!(!desk.statuses.is_due(desk.now));
-    desk.after(100);
-    assert!(desk.statuses.is_due(desk.now));
-}
-
-#[test]
-fn outcomes_go_four_in_a_row_and_then_ten_a_second() {
-    let mut desk = Desk::new();
-    desk.receive(5, hello());
-    let sent_within = |desk: &mut Desk, ms: u64| {
-        let mut sent = 0;
-        for n in 0..ms {
-            desk.after(1);
-            for id in [1, 3] {
-                let update = status_of(id, TaskState::Running, &n.to_string());
-                desk.receive(5, update);
-            }
-            if desk.statuses.is_due(desk.now) {
-                sent += 1;
-                desk.statuses.take(desk.now, 10);
-            }
-        }
-        sent
+    let hello = ToManager::Hello {
+        node: A,
+        description: description.clone(),
     };
-    let id = TaskId(3);
-    desk.change(3, Change::AssignTask { id, node: A });
-    assert_eq!(sent_within(&mut desk, 4), 4);
-    assert_eq!(sent_within(&mut desk, 90), 0);
-    assert_eq!(sent_within(&mut desk, 1_000), 10);
-    desk.statuses.take(desk.now, 10);
-    desk.after(1_000);
-    assert_eq!(sent_within(&mut desk, 10), 4);
+    desk.receive(5, hello);
+    desk.dispatcher.tell_again(&desk.world.state);
+    let own = Box::new(description.clone());
+    let joined = Sight::Joined {
+        description: Some(own),
+    };
+    assert_eq!(desk.dispatcher.take_seen()[0].sight, joined);
+    let id = A;
+    desk.world
+        .apply(vec![Change::DescribeNode { id, description }]);
+    desk.dispatcher.tell_again(&desk.world.state);
+    assert_eq!(desk.dispatcher.take_seen(), []);
 }
 
 #[test]
-fn a_clock_that_is_set_back_holds_no_status_up() {
+fn news_of_a_session_that_another_one_followed_is_no_news() {
     let mut desk = Desk::new();
-    desk.receive(5, hello());
-    for n in 0..6 {
-        desk.receive(5, status_of(1, TaskState::Running, &n.to_string()));
-        desk.statuses.take(desk.now, 10);
+    let see = |desk: &mut Desk, manager: u64, session: u64, sight: Sight| {
+        let seen = Seen {
+            node: A,
+            session,
+            sight,
+        };
+        desk.liveness.see(&desk.world.state, NOW, manager, seen);
+        desk.state_of(A)
+    };
+    let joined = || Sight::Joined { description: None };
+    assert_eq!(see(&mut desk, 2, 7, joined()), Some(NodeState::Ready));
+    assert_eq!(see(&mut desk, 3, 7, joined()), Some(NodeState::Ready));
+    for sight in [Sight::Lost, Sight::Goodbye, Sight::BackSoon { ms: 1 }] {
+        assert_eq!(see(&mut desk, 2, 7, sight), Some(NodeState::Ready));
     }
-    desk.now = Time(NOW.0 - 500_000);
-    desk.receive(5, report(1, TaskState::Failed));
-    assert!(desk.statuses.is_due(desk.now));
-    assert_eq!(desk.statuses.take(desk.now, 10).len(), 1);
-    desk.receive(5, report(1, TaskState::Rejected));
-    assert!(desk.statuses.due().unwrap() <= desk.now.plus_ms(100));
-}
-
-#[test]
-fn what_a_node_says_is_cut_to_size_and_to_the_clusters_time() {
-    use crate::model::object::ContainerStatus;
-
-    let mut desk = Desk::new();
-    desk.receive(5, hello());
-    let status = TaskStatus {
-        state: TaskState::Failed,
-        at: NOW.plus_ms(1_000_000),
-        error: "é".repeat(10_000),
-        container: Some(ContainerStatus {
-            log_tail: vec![b'x'; 100_000],
-            ..ContainerStatus::default()
-        }),
-        ..TaskStatus::default()
-    };
-    let task = TaskId(1);
-    desk.receive(5, ToManager::Status(vec![StatusUpdate { task, status }]));
-    let changes = desk.statuses.take(NOW, 10);
-    let [Change::SetTaskStatus { status, .. }] = &changes[..] else {
-        panic!("{changes:?}");
-    };
-    assert_eq!((status.at, status.error.len()), (NOW, 1_024));
-    assert_eq!(status.container.as_ref().unwrap().log_tail.len(), 4_096);
+    let lost = see(&mut desk, 3, 7, Sight::Lost);
+    assert_eq!(lost, Some(NodeState::Disconnected));
+    let heard = see(&mut desk, 3, 8, Sight::Heard);
+    assert_eq!(heard, Some(NodeState::Ready));
 }

@@ -398,6 +398,7 @@ impl Swarm {
                 self.agent.session = None;
             }
             Effect::ToAgent(..) | Effect::CloseSession(_) | Effect::Publish(_) => {}
+            Effect::Raft { .. } | Effect::ToPeer { .. } => panic!("who is there?"),
             Effect::Fatal(fatal) => panic!("{fatal}"),
         }
         None

@@ -160,6 +160,35 @@ fn the_others_elect_when_the_leader_is_gone() {
 }
 
 #[test]
+fn a_leader_knows_how_far_to_read_once_a_quorum_follows_it() {
+    let mut cluster = Cluster::new(3);
+    cluster.run(60);
+    cluster.propose("x");
+    cluster.run(5);
+    let leader = cluster.leader().unwrap();
+    let index = cluster.nodes[&leader].anchor().applied.index;
+    let number = cluster.read(leader).unwrap();
+    assert!(cluster.reads[&leader].is_empty(), "answered by itself");
+    cluster.run(3);
+    assert_eq!(cluster.reads[&leader], [Read { number, index }]);
+    assert_eq!(cluster.read(leader % 3 + 1), None);
+    cluster.cut_off.insert(leader);
+    cluster.read(leader).unwrap();
+    cluster.run(60);
+    assert_eq!(cluster.reads[&leader].len(), 1, "read without a quorum");
+}
+
+#[test]
+fn a_member_alone_reads_at_once() {
+    let mut node = alone();
+    assert_eq!(node.read(), None);
+    run(&mut node);
+    let number = node.read().unwrap();
+    let index = node.anchor().applied.index;
+    assert_eq!(node.ready().unwrap().reads, [Read { number, index }]);
+}
+
+#[test]
 fn a_stalled_disk_deposes_no_leader_whose_quorum_lives() {
     let mut cluster = Cluster::new(3);
     cluster.run(60);

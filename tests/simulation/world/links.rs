@@ -1,19 +1,20 @@
-//! Connections between agents and the manager.
+//! Connections between agents and managers.
 
 use skep::agent::Event;
 use skep::manager::dispatcher::SessionId;
 use skep::model::time::Time;
 use skep::wire::frame;
-use skep::wire::session::ToManager;
+use skep::wire::session::{ToAgent, ToManager};
 
 use crate::world::{Happening, World};
 
 /// A connection: what is sent arrives in order, or not at all once it is cut.
 pub(super) struct Line {
     pub(super) host: usize,
+    pub(super) seat: usize,
     pub(super) is_cut: bool,
     last_up: Time,
-    pub(super) last_down: Time,
+    last_down: Time,
 }
 
 impl World {
@@ -30,7 +31,22 @@ impl World {
         self.after(manager_ms, Happening::ManagerHearsEnd(session));
     }
 
-    pub(super) fn send(&mut self, session: Option<SessionId>, message: &ToManager) {
+    /// A manager is gone: all its connections are.
+    pub(super) fn cut_seat(&mut self, seat: usize) {
+        let mut sessions = Vec::new();
+        for (session, line) in &mut self.lines {
+            if line.seat == seat {
+                line.is_cut = true;
+                sessions.push(*session);
+            }
+        }
+        for session in sessions {
+            let ms = self.dice.below(1_000);
+            self.after(ms, Happening::AgentHearsEnd(session));
+        }
+    }
+
+    pub(super) fn send_up(&mut self, session: Option<SessionId>, message: &ToManager) {
         let at = self.now.plus_ms(1 + self.dice.below(50));
         let line = session.and_then(|session| self.lines.get_mut(&session).zip(Some(session)));
         if let Some((line, session)) = line {
@@ -40,18 +56,30 @@ impl World {
         }
     }
 
+    pub(super) fn send_down(&mut self, session: SessionId, message: &ToAgent) {
+        let at = self.now.plus_ms(1 + self.dice.below(50));
+        if let Some(line) = self.lines.get_mut(&session) {
+            line.last_down = line.last_down.max(at);
+            let (at, bytes) = (line.last_down, frame::encode(message).unwrap());
+            self.at(at, Happening::ToAgent(session, bytes));
+        }
+    }
+
     pub(super) fn dial(&mut self, host: usize, life: u64) {
         let dialler = &self.hosts[host];
         if dialler.agent.is_none() || dialler.life != life || dialler.session.is_some() {
             return;
         }
-        if self.manager.is_none() || dialler.isolated_until > self.now {
+        let seat = usize::try_from(self.dice.below(self.seats.len() as u64)).unwrap();
+        let is_off = self.seats[seat].manager.is_none();
+        if is_off || self.hosts[host].isolated_until > self.now {
             return self.dial_after(host, 1_000);
         }
         self.count += 1;
         let session = SessionId(self.count);
         let line = Line {
             host,
+            seat,
             is_cut: false,
             last_up: self.now,
             last_down: self.now,
@@ -62,15 +90,19 @@ impl World {
     }
 
     pub(super) fn agent_hears_end(&mut self, session: SessionId) {
-        let host = self
-            .hosts
-            .iter()
-            .position(|host| host.session == Some(session));
-        if let Some(host) = host {
+        let own = |host: &crate::host::Host| host.session == Some(session);
+        if let Some(host) = self.hosts.iter().position(own) {
             self.hosts[host].session = None;
             self.step_agent(host, Event::Disconnected);
             let ms = 100 + self.dice.below(1_000);
             self.dial_after(host, ms);
+        }
+    }
+
+    /// The manager's end of a session is closed; what it sent before still arrives.
+    pub(super) fn end_down(&mut self, session: SessionId) {
+        if let Some(line) = self.lines.get(&session) {
+            self.at(line.last_down, Happening::AgentHearsEnd(session));
         }
     }
 

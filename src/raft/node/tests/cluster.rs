@@ -10,6 +10,8 @@ pub(super) struct Cluster {
     pub applied: BTreeMap<u64, Vec<String>>,
     pub trace: Vec<(u64, Message)>,
     pub writes: usize,
+    /// Answered questions, by who had asked.
+    pub reads: BTreeMap<u64, Vec<Read>>,
     pub stalled: BTreeSet<u64>,
     pub cut_off: BTreeSet<u64>,
     disks: BTreeMap<u64, Restored>,
@@ -57,6 +59,13 @@ impl Cluster {
         let node = self.nodes.get_mut(&leader).unwrap();
         node.propose(text.into()).unwrap();
         self.collect(leader);
+    }
+
+    /// The leader asks whether it is one still.
+    pub(super) fn read(&mut self, id: u64) -> Option<u64> {
+        let number = self.nodes.get_mut(&id).unwrap().read();
+        self.collect(id);
+        number
     }
 
     pub(super) fn change(&mut self, change: MembersChange) {
@@ -117,6 +126,7 @@ impl Cluster {
         let node = self.nodes.get_mut(&id).unwrap();
         while let Some(ready) = node.ready() {
             self.mail.extend(ready.messages);
+            self.reads.entry(id).or_default().extend(ready.reads);
             self.pending.get_mut(&id).unwrap().extend(ready.persist);
             let texts = ready.committed.into_iter();
             let texts = texts.filter(|entry| entry.kind == EntryKind::Normal);

@@ -1,0 +1,173 @@
+//! This manager among the others: the ticks of consensus, who is heard of, and what it means to
+//! gain the lead or to lose it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::manager::Manager;
+use crate::manager::dirty::Dirty;
+use crate::manager::forward::Asker;
+use crate::manager::liveness::Liveness;
+use crate::manager::timers::Timers;
+use crate::model::time::Time;
+use crate::raft::message::Message;
+use crate::raft::node::{Role, TICK_MS};
+use crate::wire::control::Refusal;
+use crate::wire::peer::PeerMessage;
+
+/// A manager that was not heard of for so long cannot be reached.
+const UNHEARD_MS: u64 = 3_000;
+/// A manager that knows no leader for so long ends its sessions, so that its agents find one that
+/// does, before they are missed. Elections take less.
+const LEADERLESS_MS: u64 = 2_000;
+
+/// What a manager knows of the others.
+#[derive(Debug, Default)]
+pub struct Quorum {
+    next_tick: Option<Time>,
+    /// When each member was last heard of, by raft id.
+    heard: BTreeMap<u64, Time>,
+    /// The leader that was last known, and its term.
+    leader: (Option<u64>, u64),
+    leaderless_since: Option<Time>,
+    /// The term in which this manager leads.
+    led_term: u64,
+}
+
+impl Quorum {
+    /// When the next tick is.
+    pub fn due(&self) -> Option<Time> {
+        self.next_tick
+    }
+
+    /// The members that can be reached, and this one.
+    pub fn reachable(&self, now: Time, own: u64) -> BTreeSet<u64> {
+        let heard = self.heard.iter();
+        let lately = heard.filter(|(_, at)| now.since_ms(**at) < UNHEARD_MS);
+        lately.map(|(id, _)| *id).chain([own]).collect()
+    }
+
+    /// Whether the time of a tick has come. One that comes late counts once: a manager that slept
+    /// has to listen first, before it misses anybody.
+    fn take_tick(&mut self, now: Time) -> bool {
+        let next = *self.next_tick.get_or_insert_with(|| now.plus_ms(TICK_MS));
+        let was_set_back = next > now.plus_ms(TICK_MS);
+        if next > now && !was_set_back {
+            return false;
+        }
+        let late = was_set_back || now.since_ms(next) >= TICK_MS;
+        let from = if late { now } else { next };
+        self.next_tick = Some(from.plus_ms(TICK_MS));
+        true
+    }
+}
+
+impl Manager {
+    /// Lets time pass for consensus. A manager that is alone needs no time.
+    pub(super) fn tick_quorum(&mut self, now: Time) {
+        if self.raft.is_alone() {
+            self.quorum.next_tick = None;
+            return;
+        }
+        if !self.quorum.take_tick(now) {
+            return;
+        }
+        self.raft.tick();
+        self.tick_forwards(now);
+        self.statuses.settle(&self.state);
+        let leaderless = self.quorum.leaderless_since;
+        if leaderless.is_some_and(|since| now.since_ms(since) >= LEADERLESS_MS) {
+            self.quorum.leaderless_since = None;
+            self.dispatcher.end_all();
+        }
+    }
+
+    /// Takes in a message of consensus, whose sender the transport has made sure of.
+    pub(super) fn hear_raft(&mut self, now: Time, from: u64, message: Message) {
+        if message.from() != from {
+            let claimed = message.from();
+            tracing::warn!("manager {from} sends raft messages of manager {claimed}");
+            return;
+        }
+        match self.raft.step(message) {
+            Ok(()) => {
+                self.quorum.heard.insert(from, now);
+            }
+            Err(error) => tracing::warn!("manager {from}: {error}"),
+        }
+    }
+
+    /// Takes in what another manager says.
+    pub(super) fn hear_peer(&mut self, now: Time, from: u64, message: PeerMessage) {
+        match message {
+            PeerMessage::Request { id, request } => {
+                self.request(now, Asker::Peer { from, id }, request);
+            }
+            PeerMessage::Reply { id, answer } => self.hear_reply(now, from, id, *answer),
+            PeerMessage::AskIndex { id } => self.ask_index(now, from, id),
+            PeerMessage::Index { id, index } => self.hear_index(from, id, index),
+            PeerMessage::Report(report) => self.hear_report(now, from, report),
+        }
+    }
+
+    /// Whether this manager leads as soon as it has applied what there is.
+    pub(super) fn is_about_to_lead(&self) -> bool {
+        let elected = self.raft.leadership().role == Role::Leader;
+        !self.leading && (elected || self.raft.is_alone())
+    }
+
+    /// Notices who leads by now.
+    pub(super) fn follow_leadership(&mut self, now: Time) {
+        let leads = self.raft.leads();
+        let term = self.raft.term();
+        if self.leading && !(leads && self.quorum.led_term == term) {
+            self.lose();
+        }
+        let leader = (self.raft.leadership().leader, term);
+        if leader != self.quorum.leader {
+            self.quorum.leader = leader;
+            let since = self.quorum.leaderless_since;
+            self.quorum.leaderless_since = match leader.0 {
+                Some(_) => None,
+                None => since.or(Some(now)),
+            };
+            self.drop_forwards(now);
+            self.ask_reads_again(now);
+            self.tell_again(now);
+        }
+        if !self.leading && leads {
+            self.lead(now);
+        }
+        if !self.is_about_to_lead() {
+            for (asker, request) in std::mem::take(&mut self.early) {
+                self.request(now, asker, request);
+            }
+        }
+    }
+
+    /// Takes up the lead: everything is looked at once, and every node gets fresh time.
+    fn lead(&mut self, now: Time) {
+        self.leading = true;
+        self.quorum.led_term = self.raft.term();
+        self.dirty = Dirty::everything(&self.state);
+        self.timers = Timers::of(&self.state, now);
+        self.liveness = Liveness::of(&self.state, now);
+        for seen in self.reports.take() {
+            self.see(now, self.raft.id(), seen);
+        }
+    }
+
+    /// Loses the lead. What was under way may have got into the log or not, and nobody here will
+    /// know.
+    fn lose(&mut self) {
+        self.leading = false;
+        self.dirty = Dirty::default();
+        self.timers = Timers::default();
+        self.liveness = Liveness::default();
+        let answers = self.flight.take().map_or_else(Vec::new, |f| f.answers);
+        let askers: Vec<_> = answers.into_iter().map(|(asker, _)| asker).collect();
+        let waiting = std::mem::take(&mut self.queue);
+        for asker in askers.into_iter().chain(waiting.into_iter().map(|w| w.0)) {
+            self.reply(asker, Err(Refusal::NoLeader));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What must never happen, whatever fails: one file each.
+
+pub mod nothing_lost;
+mod one_leader;
+mod own_tasks;
+mod same_state;
+mod states_grow;
+
+use skep::manager::Manager;
+use skep::model::id::TaskId;
+use skep::model::state::State;
+use skep::wire::control::{Refusal, Request, Response};
+
+use crate::host::Host;
+
+/// Everything that is looked at while a story is told.
+#[derive(Debug, Default)]
+pub struct Checkers {
+    one_leader: one_leader::Checker,
+    same_state: same_state::Checker,
+    states_grow: states_grow::Checker,
+    nothing_lost: nothing_lost::Checker,
+}
+
+impl Checkers {
+    /// A manager has taken a step. `life` names its daemon.
+    pub fn stepped(&mut self, life: (u64, u64), manager: &Manager) {
+        self.one_leader.look(manager);
+        if self.same_state.look(life, manager) {
+            self.states_grow.look(life, manager.state());
+        }
+        self.nothing_lost.look(manager);
+    }
+
+    /// A user is about to ask for something.
+    pub fn asked(&mut self, request: &Request) {
+        self.nothing_lost.asked(request);
+    }
+
+    /// A user was answered.
+    pub fn answered(&mut self, request: &Request, answer: &Result<Response, Refusal>) {
+        self.nothing_lost.answered(request, answer);
+    }
+
+    /// A host is about to prepare or start a container.
+    pub fn runs(&self, hosts: &[Host], host: usize, task: TaskId, starts: bool) {
+        own_tasks::check(hosts, host, task, starts);
+    }
+
+    /// Nothing fails any more, and this is the state of the swarm.
+    pub fn healed(&self, state: &State) {
+        self.nothing_lost.check(state);
+    }
+}
