@@ -70,7 +70,10 @@ impl From<Refusal> for Failure {
             | Refusal::UnknownFilterValue { .. }
             | Refusal::Referenced { .. }
             | Refusal::Unknown { .. }
+            | Refusal::SubnetTaken { .. }
+            | Refusal::NoSubnet(_)
             | Refusal::Impossible(..) => StatusCode::BAD_REQUEST,
+            Refusal::Predefined(_) => StatusCode::FORBIDDEN,
             // Docker answers 500 here, and clients know the text.
             Refusal::OutOfSequence { .. } | Refusal::Storage(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR

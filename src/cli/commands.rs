@@ -7,8 +7,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
 use crate::cli::{
-    config, container, daemon, disk, events, exec, image, info, inspect, logs, node, quickstart,
-    secret, service, stats, swarm, system, version,
+    config, container, daemon, disk, events, exec, image, info, inspect, logs, network, node,
+    quickstart, secret, service, stats, swarm, system, version,
 };
 
 /// A command that runs.
@@ -23,6 +23,7 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("config", "Manage Swarm configs"),
     ("container", "Manage containers"),
     ("image", "Manage images"),
+    ("network", "Manage networks"),
     ("node", "Manage Swarm nodes"),
     ("secret", "Manage Swarm secrets"),
     ("service", "Manage Swarm services"),
@@ -66,6 +67,11 @@ pub const COMMANDS: &[&Command] = &[
     &inspect::INSPECT,
     &logs::CONTAINER,
     &logs::SERVICE,
+    &network::CREATE,
+    &network::INSPECT,
+    &network::LS,
+    &network::PRUNE,
+    &network::RM,
     &node::INSPECT,
     &node::LS,
     &node::PS,

@@ -27,6 +27,7 @@ pub mod inspect;
 pub mod tasks;
 pub mod service;
 pub mod node;
+pub mod network;
 pub mod swarm;
 pub mod resource;
 pub mod secret;

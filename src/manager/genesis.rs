@@ -1,12 +1,13 @@
 //! The first log entry of a new swarm: the swarm itself, its first node, and the networks that are
 //! always there.
 
+use crate::manager::allocator::subnets::{self, Pools};
 use crate::model::change::{Change, NewCluster, NewNode};
 use crate::model::id::{ClusterId, NodeId};
 use crate::model::object::{ManagerMember, NodeState, NodeStatus};
 use crate::model::spec::Driver;
 use crate::model::spec::cluster::ClusterSpec;
-use crate::model::spec::network::{BRIDGE, HOST, NONE, NetworkSpec};
+use crate::model::spec::network::{BRIDGE, HOST, INGRESS, NONE, NetworkSpec, OVERLAY};
 use crate::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
 use crate::model::time::Time;
 
@@ -29,6 +30,13 @@ pub struct Genesis {
 
 /// The changes that make a swarm of one manager, whose node is ready once its agent says hello.
 pub fn genesis(start: Genesis, now: Time) -> Vec<Change> {
+    let pools = Pools {
+        pools: &start.address_pools,
+        subnet_size: start.subnet_size,
+    };
+    // Pools that are none leave the ingress network without addresses; whoever begins a swarm
+    // checks them.
+    let block = subnets::choose(pools, [].iter(), &NetworkSpec::default()).ok();
     let cluster = Change::CreateCluster(NewCluster {
         id: start.cluster,
         spec: start.spec,
@@ -55,18 +63,33 @@ pub fn genesis(start: Genesis, now: Time) -> Vec<Change> {
             address: start.manager_address,
         }),
     });
-    let networks = [(BRIDGE, "bridge"), (HOST, "host"), (NONE, "null")];
-    let networks = networks.map(|((id, name), driver)| Change::CreateNetwork {
+    let local = [(BRIDGE, "bridge"), (HOST, "host"), (NONE, "null")];
+    let local = local.map(|((id, name), driver)| Change::CreateNetwork {
         id,
-        spec: NetworkSpec {
-            name: name.into(),
-            driver: Driver {
-                name: driver.into(),
-                ..Driver::default()
-            },
-            ..NetworkSpec::default()
-        },
+        spec: network(name, driver),
         predefined: true,
+        block: None,
     });
+    let ingress = Change::CreateNetwork {
+        id: INGRESS.0,
+        spec: NetworkSpec {
+            ingress: true,
+            ..network(INGRESS.1, OVERLAY)
+        },
+        predefined: false,
+        block,
+    };
+    let networks = local.into_iter().chain([ingress]);
     [cluster, node].into_iter().chain(networks).collect()
+}
+
+fn network(name: &str, driver: &str) -> NetworkSpec {
+    NetworkSpec {
+        name: name.into(),
+        driver: Driver {
+            name: driver.into(),
+            ..Driver::default()
+        },
+        ..NetworkSpec::default()
+    }
 }

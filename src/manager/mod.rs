@@ -19,6 +19,7 @@ pub mod dirty;
 pub mod draft;
 pub mod orchestrator;
 pub mod scheduler;
+pub mod allocator;
 pub mod passes;
 pub mod genesis;
 pub mod control;

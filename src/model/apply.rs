@@ -140,6 +140,7 @@ impl State {
                 id,
                 spec,
                 predefined,
+                block,
             } => {
                 let meta = stamp.created();
                 let network = Network {
@@ -147,6 +148,7 @@ impl State {
                     meta,
                     spec: spec.clone(),
                     predefined: *predefined,
+                    block: *block,
                 };
                 self.put(
                     ObjectId::Network(*id),

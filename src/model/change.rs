@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
-use crate::model::object::{ManagerMember, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus};
+use crate::model::object::{
+    AddressBlock, ManagerMember, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus,
+};
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{NodeDescription, NodeSpec};
@@ -81,6 +83,7 @@ pub enum Change {
         id: NetworkId,
         spec: NetworkSpec,
         predefined: bool,
+        block: Option<AddressBlock>,
     },
     RemoveNetwork {
         id: NetworkId,

@@ -4,6 +4,7 @@
 //! Architecture invariant: this module names nothing but itself. It knows no clock, no wire, no
 //! disk and no JSON; the same changes in the same order give the same state on every machine.
 
+pub mod address;
 pub mod apply;
 pub mod change;
 pub mod constraint;

@@ -1,9 +1,11 @@
 //! The objects of a swarm: a spec, and what the swarm has added to it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::address::Subnet;
 use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
@@ -258,6 +260,15 @@ pub struct Network {
     pub spec: NetworkSpec,
     /// Made with the swarm and not removable: `host`, `none`, `bridge`.
     pub predefined: bool,
+    /// Its addresses; `None` for what each host has for itself.
+    pub block: Option<AddressBlock>,
+}
+
+/// The addresses of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressBlock {
+    pub subnet: Subnet,
+    pub gateway: Ipv4Addr,
 }
 
 /// A secret of the swarm.

@@ -41,7 +41,7 @@ impl<R: Row> Table<R> {
         self.rows.range(ids).map(|(_, row)| row)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<R>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<R>> + Clone {
         self.rows.values()
     }
 

@@ -3,10 +3,12 @@
 //! would be right. What skep cannot honour yet is a problem too: nothing is ignored.
 
 mod container;
+mod network;
 mod resource;
 mod service;
 
 use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
@@ -56,6 +58,13 @@ pub fn secret(spec: &SecretSpec) -> Vec<String> {
 pub fn config(spec: &ConfigSpec) -> Vec<String> {
     let mut problems = Problems::default();
     resource::check_config(spec, &mut problems);
+    problems.0
+}
+
+/// What is wrong with a network's spec.
+pub fn network(spec: &NetworkSpec) -> Vec<String> {
+    let mut problems = Problems::default();
+    network::check(spec, &mut problems);
     problems.0
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::address::Subnet;
 use crate::model::id::{NodeId, ServiceId};
 use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Task};
 use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
@@ -69,6 +71,8 @@ pub enum Request {
         spec: ConfigSpec,
     },
     RemoveConfig(String),
+    CreateNetwork(NetworkSpec),
+    RemoveNetwork(String),
 }
 
 impl Request {
@@ -99,7 +103,9 @@ impl Request {
             | Self::RemoveSecret(_)
             | Self::CreateConfig(_)
             | Self::UpdateConfig { .. }
-            | Self::RemoveConfig(_) => false,
+            | Self::RemoveConfig(_)
+            | Self::CreateNetwork(_)
+            | Self::RemoveNetwork(_) => false,
         }
     }
 }
@@ -304,4 +310,18 @@ pub enum Refusal {
         kind: ObjectKind,
         names: Vec<String>,
     },
+    #[error("{0} is a pre-defined network and cannot be removed")]
+    Predefined(String),
+    /// The subnet that was asked for, and whose it is.
+    #[error("invalid network: IPAM.Config.Subnet: {subnet} overlaps {other} of network {network}")]
+    SubnetTaken {
+        subnet: Subnet,
+        other: Subnet,
+        network: String,
+    },
+    #[error(
+        "could not find an available, non-overlapping subnet among the default address pools {0}: \
+         remove a network, or give one with --subnet"
+    )]
+    NoSubnet(String),
 }

@@ -49,6 +49,11 @@ fn nodes() {
 }
 
 #[test]
+fn networks() {
+    tell("networks");
+}
+
+#[test]
 fn swarm_init_and_leave() {
     tell("swarm_init_and_leave");
 }

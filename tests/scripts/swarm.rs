@@ -150,6 +150,7 @@ impl Swarm {
             Request::Tasks,
             Request::Secrets,
             Request::Configs,
+            Request::Networks,
         ];
         for request in requests {
             match self.ask(request(Filters::default())).await {
@@ -171,6 +172,9 @@ impl Swarm {
                 }
                 Some(Response::Configs(configs)) => {
                     ids.extend(configs.iter().map(|c| (c.id.to_string(), "config")));
+                }
+                Some(Response::Networks(networks)) => {
+                    ids.extend(networks.iter().map(|n| (n.id.to_string(), "network")));
                 }
                 _ => {}
             }

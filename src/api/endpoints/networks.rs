@@ -1,22 +1,21 @@
-//! `/networks`: those that every host has. Others are not made yet.
+//! `/networks`: those that every host has, and those of the swarm.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::{Call, pass_over};
-use crate::api::context::MemberState;
+use crate::api::call::Call;
+use crate::api::context::{ClusterError, MemberState};
 use crate::api::convert::network as convert;
 use crate::api::endpoints::odd_answer;
 use crate::api::failure::Failure;
 use crate::api::types::exec::PruneReport;
 use crate::api::types::network as json;
 use crate::api::types::timestamp::NEVER;
+use crate::model::object::Network;
 use crate::wire::control::{ObjectKind, Refusal, Request, Response};
-
-const NOT_YET: &str = "skep does not make networks yet: a task has a network namespace of its own \
-                       with loopback alone, or the host's with --network host";
 
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     if !in_swarm(&call) {
@@ -36,26 +35,70 @@ pub async fn inspect(call: Call) -> Result<Answer, Failure> {
 }
 
 pub async fn create(mut call: Call) -> Result<Answer, Failure> {
-    pass_over(call.request.body_mut()).await;
-    Err(Failure::unsupported(NOT_YET))
+    let given: json::NetworkCreate = call.json().await?;
+    match call
+        .ask(Request::CreateNetwork(convert::read(given)?))
+        .await?
+    {
+        Response::Created { id, .. } => Ok(answer::json_with(
+            StatusCode::CREATED,
+            &json::NetworkCreated {
+                id,
+                warning: String::new(),
+            },
+        )),
+        _ => Err(odd_answer()),
+    }
 }
 
 pub async fn remove(call: Call) -> Result<Answer, Failure> {
-    let network = find(&call).await?;
-    let message = format!(
-        "{} is a pre-defined network and cannot be removed",
-        network.name
-    );
-    Err(Failure::new(StatusCode::FORBIDDEN, message))
+    if !in_swarm(&call) {
+        let name = find(&call).await?.name;
+        return Err(Refusal::Predefined(name).into());
+    }
+    match call.ask(Request::RemoveNetwork(call.name().into())).await? {
+        Response::Done { .. } => Ok(answer::empty(StatusCode::NO_CONTENT)),
+        _ => Err(odd_answer()),
+    }
 }
 
-/// Nothing is unused: there are only predefined networks.
-pub async fn prune(_: Call) -> Result<Answer, Failure> {
-    let networks_deleted = Some(Vec::new());
+/// Removes the networks that no service uses, but for the ingress network.
+pub async fn prune(call: Call) -> Result<Answer, Failure> {
+    let mut deleted = Vec::new();
+    if in_swarm(&call) {
+        for network in unused(&call).await? {
+            let removal = Request::RemoveNetwork(network.id.to_string());
+            match call.context.cluster.request(removal).await {
+                Ok(_) => deleted.push(network.spec.name.clone()),
+                // Somebody has begun to use it, or removed it, in between.
+                Err(ClusterError::Refused(Refusal::InUse { .. } | Refusal::NotFound { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
     Ok(answer::json(&PruneReport {
-        networks_deleted,
+        networks_deleted: Some(deleted),
         ..PruneReport::default()
     }))
+}
+
+/// The networks that a prune with these filters is about.
+async fn unused(call: &Call) -> Result<Vec<Arc<Network>>, Failure> {
+    let mut filters = call.query.filters()?;
+    let without = filters.0.remove("label!").unwrap_or_default();
+    filters.0.insert("dangling".into(), ["true".into()].into());
+    filters.0.insert("type".into(), ["custom".into()].into());
+    let Response::Networks(mut networks) = call.ask(Request::Networks(filters)).await? else {
+        return Err(odd_answer());
+    };
+    networks.retain(|network| {
+        let has = |label: &String| match label.split_once('=') {
+            Some((key, value)) => network.spec.labels.get(key).is_some_and(|own| own == value),
+            None => network.spec.labels.contains_key(label),
+        };
+        !network.spec.ingress && !without.iter().any(has)
+    });
+    Ok(networks)
 }
 
 async fn find(call: &Call) -> Result<json::Network, Failure> {

@@ -13,11 +13,14 @@ use crate::api::convert::words::AVAILABILITIES;
 use crate::api::endpoints::odd_answer;
 use crate::api::failure::Failure;
 use crate::api::types::swarm as json;
+use crate::model::address::Subnet;
 use crate::model::object::Cluster;
 use crate::model::spec::cluster::ClusterSpec;
 use crate::wire::control::{Request, Response};
 
 const PORT: u16 = 2377;
+const SUBNET_BITS_MIN: u32 = 8;
+const SUBNET_BITS_MAX: u32 = 29;
 const AUTOLOCK: &str = "skep does not support autolock yet: the managers' keys are not sealed";
 
 pub async fn inspect(call: Call) -> Result<Answer, Failure> {
@@ -98,6 +101,7 @@ fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
     let availability = problems.choice("Availability", &given.availability, &AVAILABILITIES);
     let data_path_port = problems.port("DataPathPort", given.data_path_port);
     let listen = read_listen(&given.listen_addr, &mut problems);
+    check_pools(&given.default_addr_pool, given.subnet_size, &mut problems);
     problems.or(()).map_err(Failure::from)?;
     Ok(Init {
         listen,
@@ -108,6 +112,30 @@ fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
         subnet_size: given.subnet_size,
         data_path_port,
     })
+}
+
+/// Whether networks can be given subnets of this size from these pools; 0 is the default size.
+fn check_pools(pools: &[String], size: u32, problems: &mut Problems) {
+    if !matches!(size, 0 | SUBNET_BITS_MIN..=SUBNET_BITS_MAX) {
+        problems.add(format!(
+            "SubnetSize: {size}: must be from {SUBNET_BITS_MIN} to {SUBNET_BITS_MAX}"
+        ));
+    }
+    let mut known = Vec::<Subnet>::new();
+    for pool in pools {
+        match pool.parse::<Subnet>() {
+            Err(error) => problems.add(format!("DefaultAddrPool: {error}")),
+            Ok(pool) if size != 0 && u32::from(pool.bits()) > size => problems.add(format!(
+                "DefaultAddrPool: {pool} is smaller than a subnet of {size} bits"
+            )),
+            Ok(pool) => {
+                if let Some(other) = known.iter().find(|other| other.overlaps(pool)) {
+                    problems.add(format!("DefaultAddrPool: {pool} overlaps {other}"));
+                }
+                known.push(pool);
+            }
+        }
+    }
 }
 
 /// `10.0.0.1:2377`, `10.0.0.1`, or nothing for every address.

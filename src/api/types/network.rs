@@ -25,6 +25,30 @@ docker! {
         labels "Labels": Option<Labels>;
     }
 
+    /// Docker's `NetworkCreateRequest`.
+    pub struct NetworkCreate {
+        name "Name": String;
+        driver "Driver": String;
+        scope "Scope": String;
+        enable_ipv4 "EnableIPv4" omitempty: Option<bool>;
+        enable_ipv6 "EnableIPv6" omitempty: Option<bool>;
+        check_duplicate "CheckDuplicate" omitempty: bool;
+        ipam "IPAM": Option<Ipam>;
+        internal "Internal": bool;
+        attachable "Attachable": bool;
+        ingress "Ingress": bool;
+        config_only "ConfigOnly": bool;
+        config_from "ConfigFrom": Option<ConfigFrom>;
+        options "Options": Option<Labels>;
+        labels "Labels": Option<Labels>;
+    }
+
+    /// What a creation answers; unlike others it has a small `d`.
+    pub struct NetworkCreated {
+        id "Id": String;
+        warning "Warning": String;
+    }
+
     /// Docker's `Ipam`.
     pub struct Ipam {
         driver "Driver": String;

@@ -180,21 +180,24 @@ impl<'a> Wanted<'a> {
             && self.fits("runtime", |wanted| wanted == "container")
     }
 
-    pub fn keeps_network(self, network: &Network) -> bool {
+    pub fn keeps_network(self, network: &Network, in_use: bool) -> bool {
         let kind = if network.predefined {
             "builtin"
         } else {
             "custom"
         };
         let scope = if network.predefined { "local" } else { "swarm" };
+        let driver = network.spec.driver_name();
         self.keeps(
             &network.id.to_string(),
             &network.spec.name,
             &network.spec.labels,
-        ) && self.fits("driver", |wanted| network.spec.driver.name == wanted)
+        ) && self.fits("driver", |wanted| driver == wanted)
             && self.fits("type", |wanted| wanted == kind)
             && self.fits("scope", |wanted| wanted == scope)
-            && self.fits("dangling", |wanted| !["true", "1"].contains(&wanted))
+            && self.fits("dangling", |wanted| {
+                ["true", "1"].contains(&wanted) != in_use
+            })
     }
 
     fn keeps_task(self, state: &State, task: &Task) -> bool {

@@ -5,6 +5,7 @@ pub mod filters;
 pub mod resources;
 pub mod services;
 pub mod nodes;
+pub mod networks;
 
 use std::collections::BTreeSet;
 
@@ -62,13 +63,7 @@ pub fn read(
 /// Networks, secrets and configs.
 fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Refusal>> {
     Some(match request {
-        Request::Networks(wanted) => filters::networks(wanted).map(|wanted| {
-            let kept = state
-                .networks()
-                .iter()
-                .filter(|row| wanted.keeps_network(row));
-            Response::Networks(kept.cloned().collect())
-        }),
+        Request::Networks(wanted) => networks::list(state, wanted),
         Request::Network(reference) => {
             let network = lookup::named(state.networks(), ObjectKind::Network, reference);
             network.cloned().map(Response::Network)
@@ -134,6 +129,8 @@ pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<R
             spec,
         } => resources::update_config(draft, &config, version, spec),
         Request::RemoveConfig(config) => resources::remove_config(draft, &config),
+        Request::CreateNetwork(spec) => networks::create(draft, spec, rng),
+        Request::RemoveNetwork(network) => networks::remove(draft, &network),
         // Everything else is answered by `read`.
         _ => Ok(done()),
     }

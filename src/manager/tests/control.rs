@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::manager::tests::swarm::{NODE, Swarm, create_request};
 use crate::model::object::TaskState;
-use crate::model::spec::network::HOST;
+use crate::model::spec::network::{HOST, NetworkSpec};
 use crate::model::spec::service::ServiceMode;
 use crate::wire::control::{Filters, ObjectKind, Refusal, Request, Response, ServiceUpdate};
 
@@ -330,4 +330,72 @@ fn filters_for_what_nothing_can_be_are_refused() {
                  assigned, accepted, preparing, ready, starting, running, complete, shutdown, \
                  failed, rejected, remove, orphaned";
     check(Request::Tasks, "desired-state", "gone", state);
+}
+
+fn network(swarm: &mut Swarm, name: &str, subnet: &str) -> Result<String, Refusal> {
+    let mut spec = NetworkSpec {
+        name: name.into(),
+        ..NetworkSpec::default()
+    };
+    if !subnet.is_empty() {
+        let pools = &mut spec.ipam.get_or_insert_default().pools;
+        pools.push(crate::model::spec::network::IpamPool {
+            subnet: subnet.into(),
+            ..Default::default()
+        });
+    }
+    swarm.ask(Request::CreateNetwork(spec))?;
+    let Ok(Response::Network(network)) = swarm.ask(Request::Network(name.into())) else {
+        panic!("{name} is not there");
+    };
+    Ok(network.block.unwrap().subnet.to_string())
+}
+
+#[test]
+fn networks_get_subnets_of_their_own_and_give_them_back() {
+    let mut swarm = Swarm::new();
+    let ingress = swarm.state().networks().by_name("ingress").unwrap().clone();
+    assert_eq!(ingress.block.unwrap().subnet.to_string(), "10.0.0.0/24");
+    assert_eq!(network(&mut swarm, "a", ""), Ok("10.0.1.0/24".into()));
+    assert_eq!(
+        network(&mut swarm, "b", "10.0.2.0/23"),
+        Ok("10.0.2.0/23".into())
+    );
+    assert_eq!(network(&mut swarm, "c", ""), Ok("10.0.4.0/24".into()));
+    let refusal = network(&mut swarm, "d", "10.0.3.0/24").unwrap_err();
+    assert!(
+        refusal
+            .to_string()
+            .contains("overlaps 10.0.2.0/23 of network b"),
+        "{refusal}"
+    );
+    let taken = network(&mut swarm, "a", "").unwrap_err();
+    assert!(matches!(taken, Refusal::NameTaken { .. }), "{taken}");
+    swarm.ask(Request::RemoveNetwork("a".into())).unwrap();
+    assert_eq!(network(&mut swarm, "e", ""), Ok("10.0.1.0/24".into()));
+    swarm.restart();
+    assert_eq!(network(&mut swarm, "f", ""), Ok("10.0.5.0/24".into()));
+}
+
+#[test]
+fn predefined_networks_stay_and_there_is_one_ingress_network() {
+    let mut swarm = Swarm::new();
+    let refusal = swarm
+        .ask(Request::RemoveNetwork("host".into()))
+        .unwrap_err();
+    assert_eq!(refusal, Refusal::Predefined("host".into()));
+    let spec = NetworkSpec {
+        name: "mesh".into(),
+        ingress: true,
+        ..NetworkSpec::default()
+    };
+    let refusal = swarm.ask(Request::CreateNetwork(spec.clone())).unwrap_err();
+    assert!(
+        refusal
+            .to_string()
+            .contains("ingress is the ingress network already"),
+        "{refusal}"
+    );
+    swarm.ask(Request::RemoveNetwork("ingress".into())).unwrap();
+    swarm.ask(Request::CreateNetwork(spec)).unwrap();
 }

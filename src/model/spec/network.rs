@@ -19,6 +19,16 @@ pub struct NetworkSpec {
     pub ipam: Option<Ipam>,
 }
 
+impl NetworkSpec {
+    /// The driver; what names none spans the swarm.
+    pub fn driver_name(&self) -> &str {
+        match self.driver.name.as_str() {
+            "" => OVERLAY,
+            name => name,
+        }
+    }
+}
+
 /// Address management.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ipam {
@@ -35,6 +45,9 @@ pub struct IpamPool {
     pub auxiliary: Labels,
 }
 
+/// The driver of networks that span the swarm; the only one that networks can be made with.
+pub const OVERLAY: &str = "overlay";
+
 /// The networks that every swarm has from the start: their ids are the same everywhere, so that an
 /// agent knows them without asking.
 pub const HOST: (NetworkId, &str) = (NetworkId(0x59ab_1e0c_d3f0_4a77_8f21_60b5_c4e9_0001), "host");
@@ -45,15 +58,25 @@ pub const BRIDGE: (NetworkId, &str) = (
     NetworkId(0x2f84_c05b_61d9_4e3a_97b0_5ce2_38af_0003),
     "bridge",
 );
+/// The network that published ports are reached through.
+pub const INGRESS: (NetworkId, &str) = (
+    NetworkId(0x4b17_e92d_08ac_4c61_b5d3_7f46_9e0b_0004),
+    "ingress",
+);
 
 impl NetworkAttachment {
     /// Whether the task has no network but loopback.
     pub fn is_none(&self) -> bool {
-        self.target == NONE.1 || self.target == NONE.0.to_string()
+        self.is_to(NONE.0, NONE.1)
     }
 
     /// Whether the task shares the host's network.
     pub fn is_host(&self) -> bool {
-        self.target == HOST.1 || self.target == HOST.0.to_string()
+        self.is_to(HOST.0, HOST.1)
+    }
+
+    /// Whether it is this network that the task joins.
+    pub fn is_to(&self, id: NetworkId, name: &str) -> bool {
+        self.target == name || self.target == id.to_string()
     }
 }

@@ -182,7 +182,7 @@ fn check_placement(task: &TaskSpec, problems: &mut Problems) {
 
 fn check_network(network: &NetworkAttachment, problems: &mut Problems) {
     let target = network.target.as_str();
-    let is = |(id, name): (NetworkId, &str)| target == name || target == id.to_string();
+    let is = |(id, name): (NetworkId, &str)| network.is_to(id, name);
     problems.check(is(HOST) || is(NONE), || {
         let shown = if is(BRIDGE) { "bridge" } else { target };
         format!(

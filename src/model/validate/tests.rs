@@ -4,6 +4,7 @@ use super::*;
 use crate::model::spec::Driver;
 use crate::model::spec::container::{Healthcheck, SecretReference, Ulimit};
 use crate::model::spec::mount::{Mount, MountKind};
+use crate::model::spec::network::{IpamPool, NetworkSpec};
 use crate::model::spec::service::{EndpointSpec, PortConfig, ServiceMode};
 use crate::model::spec::task::{Limits, NetworkAttachment, Placement, Resources, RestartPolicy};
 
@@ -232,4 +233,74 @@ fn settings_of_the_swarm_are_checked() {
     spec.autolock_managers = true;
     spec.heartbeat_period_ns = 1;
     assert_eq!(cluster(&spec).len(), 2);
+}
+
+#[track_caller]
+fn check_network(change: impl FnOnce(&mut NetworkSpec, &mut IpamPool), problem: &str) {
+    let mut pool = IpamPool {
+        subnet: "10.1.0.0/24".into(),
+        ..IpamPool::default()
+    };
+    let mut spec = NetworkSpec {
+        name: "net".into(),
+        ..NetworkSpec::default()
+    };
+    change(&mut spec, &mut pool);
+    spec.ipam.get_or_insert_default().pools.push(pool);
+    let problems = network(&spec);
+    match problem.is_empty() {
+        true => assert_eq!(problems, Vec::<String>::new()),
+        false => assert!(
+            problems.len() == 1 && problems[0].starts_with(problem),
+            "{problems:?}"
+        ),
+    }
+}
+
+#[test]
+fn networks_span_the_swarm() {
+    check_network(|_, _| {}, "");
+    check_network(|n, _| n.driver.name = "overlay".into(), "");
+    check_network(
+        |n, _| n.driver.name = "bridge".into(),
+        "Driver: \"bridge\": only",
+    );
+    check_network(|n, _| n.name = "a.b".into(), "Name: \"a.b\"");
+    check_network(|n, _| n.ipv6 = true, "EnableIPv6: not supported yet");
+    let option = |key: &str| [(key.to_owned(), String::new())].into();
+    check_network(|n, _| n.driver.options = option("encrypted"), "");
+    check_network(|n, _| n.driver.options = option("mtu"), "Options: \"mtu\"");
+    let mesh = |n: &mut NetworkSpec| (n.ingress, n.internal) = (true, true);
+    check_network(|n, _| mesh(n), "Internal: the ingress network");
+}
+
+#[test]
+fn subnets_have_room_and_hold_their_gateway() {
+    let subnet =
+        |text: &'static str| move |_: &mut NetworkSpec, p: &mut IpamPool| p.subnet = text.into();
+    check_network(subnet("10.1.0.0/29"), "");
+    check_network(
+        subnet("10.1.0.0/30"),
+        "IPAM.Config.Subnet: 10.1.0.0/30: must be from /8",
+    );
+    check_network(
+        subnet("127.1.0.0/24"),
+        "IPAM.Config.Subnet: 127.1.0.0/24: these addresses",
+    );
+    check_network(
+        subnet("here"),
+        "IPAM.Config.Subnet: \"here\" is not a subnet",
+    );
+    check_network(|_, p| p.gateway = "10.1.0.9".into(), "");
+    for address in ["10.2.0.1", "10.1.0.0", "10.1.0.255", "x"] {
+        let problem = format!("IPAM.Config.Gateway: {address:?}: is not an address of 10.1.0.0/24");
+        check_network(|_, p| p.gateway = address.into(), &problem);
+    }
+    check_network(|_, p| p.ip_range = "10.1.0.128/25".into(), "");
+    check_network(
+        |_, p| p.ip_range = "10.0.0.0/8".into(),
+        "IPAM.Config.IPRange: 10.0.0.0/8",
+    );
+    let alone = |p: &mut IpamPool| (p.subnet, p.gateway) = (String::new(), "10.1.0.1".into());
+    check_network(|_, p| alone(p), "IPAM.Config: a range, a gateway");
 }
