@@ -8,7 +8,7 @@ pub mod task;
 pub mod containers;
 pub mod run;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,7 +17,8 @@ use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::host::wait::sleep;
 use crate::model::time::Time;
-use crate::transport::local::{Dialer, End};
+use crate::transport::Dial;
+use crate::transport::end::{End, ReceiveError};
 use crate::wire::session::{ToAgent, ToManager};
 
 /// Containers that are prepared, started or removed at the same time.
@@ -32,11 +33,11 @@ const REDIAL_MS_MAX: u64 = 8_000;
 
 /// Runs `agent` until a farewell has been carried out; if nobody can say one any more, the daemon
 /// is taken to stop. Fails if it cannot find out what an earlier daemon left.
-pub async fn run<C: Containers>(
+pub async fn run<C: Containers, D: Dial>(
     agent: Agent,
     rng: Rng,
     containers: &C,
-    dialer: &Dialer,
+    dialer: &D,
     farewells: &Receiver<Farewell>,
 ) -> Result<(), C::Error> {
     let executor = LocalExecutor::new();
@@ -54,8 +55,9 @@ pub async fn run<C: Containers>(
         containers,
         dialer,
         farewells,
-        link: Link::Down(Box::pin(async {})),
+        link: Link::Down(Box::pin(dial(dialer, Duration::ZERO))),
         redial_ms: REDIAL_MS_MIN,
+        obstacle: String::new(),
         leaving: false,
         executor: &executor,
         jobs,
@@ -65,14 +67,16 @@ pub async fn run<C: Containers>(
     executor.run(runner.run()).await
 }
 
-struct Runner<'r, 'a, C> {
+struct Runner<'r, 'a, C, D> {
     agent: Agent,
     rng: Rng,
     containers: &'a C,
-    dialer: &'r Dialer,
+    dialer: &'r D,
     farewells: &'r Receiver<Farewell>,
-    link: Link,
+    link: Link<'r>,
     redial_ms: u64,
+    /// Why the last dial failed; a reason that stays the same is told once.
+    obstacle: String,
     leaving: bool,
     executor: &'r LocalExecutor<'a>,
     jobs: Sender<Job<'a>>,
@@ -81,10 +85,13 @@ struct Runner<'r, 'a, C> {
 }
 
 /// The session with a manager, or the wait for the next.
-enum Link {
+enum Link<'r> {
     Up(End<ToManager, ToAgent>),
-    Down(Pin<Box<dyn Future<Output = ()>>>),
+    Down(Pin<Box<dyn Future<Output = Dialled> + 'r>>),
 }
+
+/// A new session, or why there is none.
+type Dialled = Result<End<ToManager, ToAgent>, String>;
 
 /// What takes its turn among the few that are done at once.
 struct Job<'a> {
@@ -95,17 +102,22 @@ struct Job<'a> {
 /// What the agent is woken by.
 enum Input {
     Event(Event),
-    Dial,
+    Dialled(Dialled),
     Lost,
 }
 
-impl<'a, C: Containers> Runner<'_, 'a, C> {
+impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
     async fn run(&mut self) -> Result<(), C::Error> {
         let found = self.containers.adopt().await?;
         found.iter().for_each(|found| self.watch_found(found));
         let mut event = Event::Adopted(found);
         while self.step(event) {
             event = self.next().await;
+        }
+        let over = Link::Down(Box::pin(pending()));
+        if let Link::Up(end) = std::mem::replace(&mut self.link, over) {
+            // The farewell is the last that was sent.
+            end.finish().await;
         }
         Ok(())
     }
@@ -189,16 +201,18 @@ impl<'a, C: Containers> Runner<'_, 'a, C> {
                     self.wait_to_redial();
                     return Event::Disconnected;
                 }
-                Input::Dial => match self.dialer.dial() {
-                    Ok(end) => {
-                        self.link = Link::Up(end);
-                        return Event::Connected;
+                Input::Dialled(Ok(end)) => {
+                    self.link = Link::Up(end);
+                    self.obstacle.clear();
+                    return Event::Connected;
+                }
+                Input::Dialled(Err(obstacle)) => {
+                    if self.obstacle != obstacle {
+                        tracing::warn!("cannot reach a manager: {obstacle}");
+                        self.obstacle = obstacle;
                     }
-                    Err(error) => {
-                        tracing::debug!("cannot reach a manager: {error}");
-                        self.wait_to_redial();
-                    }
-                },
+                    self.wait_to_redial();
+                }
             }
         }
     }
@@ -219,7 +233,7 @@ impl<'a, C: Containers> Runner<'_, 'a, C> {
         let jitter_ms = self.rng.below(self.redial_ms / 5 + 1);
         let wait = Duration::from_millis(self.redial_ms + jitter_ms);
         self.redial_ms = (self.redial_ms * 2).min(REDIAL_MS_MAX);
-        self.link = Link::Down(Box::pin(sleep(wait)));
+        self.link = Link::Down(Box::pin(dial(self.dialer, wait)));
     }
 }
 
@@ -235,13 +249,17 @@ async fn farewell(farewells: &Receiver<Farewell>, leaving: &mut bool) -> Event {
     }
 }
 
-async fn listen(link: &mut Link, redial_ms: &mut u64) -> Input {
+async fn dial(dialer: &impl Dial, wait: Duration) -> Dialled {
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    dialer.dial().await.map_err(|error| error.to_string())
+}
+
+async fn listen(link: &mut Link<'_>, redial_ms: &mut u64) -> Input {
     let end = match link {
         Link::Up(end) => end,
-        Link::Down(wait) => {
-            wait.await;
-            return Input::Dial;
-        }
+        Link::Down(dialled) => return Input::Dialled(dialled.await),
     };
     match end.receive().await {
         Ok(Some(message)) => {
@@ -251,8 +269,12 @@ async fn listen(link: &mut Link, redial_ms: &mut u64) -> Input {
             Input::Event(Event::Message(message))
         }
         Ok(None) => Input::Lost,
-        Err(error) => {
+        Err(ReceiveError::Frame(error)) => {
             tracing::warn!("the manager sent what is no message: {error}");
+            Input::Lost
+        }
+        Err(ReceiveError::Connection(error)) => {
+            tracing::warn!("the session with the manager broke: {error}");
             Input::Lost
         }
     }
@@ -307,4 +329,4 @@ async fn tell(news_out: &Sender<Event>, attempt: Attempt, news: News) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,6 +11,7 @@ pub mod describe;
 pub mod address;
 pub mod member;
 pub mod containers;
+pub mod sessions;
 pub mod swarm;
 
 use std::fs;

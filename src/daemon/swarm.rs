@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use async_executor::{LocalExecutor, Task};
-use futures_lite::future::{self, BoxedLocal};
+use futures_lite::future::BoxedLocal;
 
 use crate::agent::{self, Agent, Farewell};
 use crate::api::context::{Cluster, ClusterError, Init, MemberState, Membership};
@@ -25,6 +25,7 @@ use crate::api::events::Events;
 use crate::daemon::address::{self, AddressError};
 use crate::daemon::containers::{ContainersError, HostContainers};
 use crate::daemon::member::{self, Member, MemberError};
+use crate::daemon::sessions;
 use crate::host::clock;
 use crate::host::rng::{EntropyError, Rng};
 use crate::host::wait::blocking;
@@ -38,9 +39,8 @@ use crate::runtime::volume::Volumes;
 use crate::store::error::StoreError;
 use crate::store::file_disk::{FileDisk, LockError};
 use crate::store::manager_store::{ManagerStore, Opened};
-use crate::transport::local::{self, End, Listener};
+use crate::transport::local;
 use crate::wire::control::{Request, Response};
-use crate::wire::session::{ToAgent, ToManager};
 
 /// The raft id of the first manager of a swarm.
 const FIRST_RAFT_ID: u64 = 1;
@@ -284,7 +284,7 @@ impl Swarm {
         };
         let manager_rng = rng.fork("manager");
         let running = async move { Ok(manager::run(core, store, manager_rng, inbox).await?) };
-        let sessions = sessions(self.executor.clone(), listener, manager.clone());
+        let sessions = sessions::local(self.executor.clone(), listener, manager.clone());
         Ok(Parts {
             running: self.watched(running),
             agent: self.watched(agent),
@@ -414,38 +414,6 @@ impl Parts {
         self.sessions.cancel().await;
         self.events.cancel().await;
     }
-}
-
-/// Joins every session that the agent dials with a session of the manager.
-async fn sessions(
-    executor: Rc<LocalExecutor<'static>>,
-    listener: Listener,
-    manager: ManagerHandle,
-) {
-    while let Some(agent) = listener.accept().await {
-        if let Some(session) = manager.connect().await {
-            executor.spawn(join(agent, session)).detach();
-        }
-    }
-}
-
-/// Passes messages both ways until either side ends.
-async fn join(agent: End<ToAgent, ToManager>, session: manager::Session) {
-    let up = async {
-        while let Ok(Some(message)) = agent.receive().await {
-            if !session.send(message).await {
-                break;
-            }
-        }
-    };
-    let down = async {
-        while let Some(message) = session.receive().await {
-            if agent.send(&message).await.is_err() {
-                break;
-            }
-        }
-    };
-    future::or(up, down).await;
 }
 
 /// Passes on what happens to the swarm's objects, as long as there is a manager.

@@ -289,4 +289,4 @@ impl Manager {
 #[cfg(test)]
 mod words;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

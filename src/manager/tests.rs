@@ -4,7 +4,7 @@ mod control;
 mod property;
 mod resources;
 mod running;
-mod swarm;
+pub(crate) mod swarm;
 
 use crate::manager::tests::swarm::Swarm;
 use crate::model::object::{NodeState, TaskState};

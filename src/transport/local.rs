@@ -1,67 +1,40 @@
 //! Sessions between an agent and a manager of one process: the same frames, over bounded queues.
 
-use std::marker::PhantomData;
-
 use async_channel::{Receiver, Sender};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::wire::frame::{self, FrameError};
+use crate::transport::Dial;
+use crate::transport::end::{End, QUEUE_FRAMES, SendError};
 use crate::wire::session::{ToAgent, ToManager};
-
-/// Frames that wait in one direction before the sender waits, or, if it cannot, is told so.
-const QUEUE_FRAMES: usize = 64;
 
 /// Sessions that wait to be accepted.
 const BACKLOG: usize = 8;
 
-/// One side of a session. Dropping it, or closing it, ends the session on both sides; what was sent
-/// before still arrives.
+/// The frames of one side of a session.
 #[derive(Debug)]
-pub struct End<Out, In> {
+pub struct Queues {
     frames_out: Sender<Vec<u8>>,
     frames_in: Receiver<Vec<u8>>,
-    messages: PhantomData<fn(Out) -> In>,
 }
 
-/// Why a message was not sent.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    #[error("the session is closed")]
-    Closed,
-    #[error("the peer does not read: {QUEUE_FRAMES} frames wait for it")]
-    Full,
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
-impl<Out: Serialize, In: DeserializeOwned> End<Out, In> {
-    /// Sends a message, waiting while the queue is full.
-    pub async fn send(&self, message: &Out) -> Result<(), SendError> {
-        let frame = frame::encode(message)?;
+impl Queues {
+    pub(super) async fn send(&self, frame: Vec<u8>) -> Result<(), SendError> {
         let sent = self.frames_out.send(frame).await;
         sent.map_err(|_| SendError::Closed)
     }
 
-    /// Sends a message without waiting.
-    pub fn try_send(&self, message: &Out) -> Result<(), SendError> {
-        let sent = self.frames_out.try_send(frame::encode(message)?);
+    pub(super) fn try_send(&self, frame: Vec<u8>) -> Result<(), SendError> {
+        let sent = self.frames_out.try_send(frame);
         sent.map_err(|error| match error.is_full() {
-            true => SendError::Full,
+            true => SendError::Full(QUEUE_FRAMES),
             false => SendError::Closed,
         })
     }
 
-    /// The next message; `None` once the session is closed.
-    pub async fn receive(&self) -> Result<Option<In>, FrameError> {
-        match self.frames_in.recv().await {
-            Ok(frame) => frame::decode(&frame).map(Some),
-            Err(_) => Ok(None),
-        }
+    pub(super) async fn receive(&self) -> Option<Vec<u8>> {
+        self.frames_in.recv().await.ok()
     }
 
-    /// Ends the session; whoever waits on either side is woken.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.frames_out.close();
         self.frames_in.close();
     }
@@ -71,17 +44,15 @@ impl<Out: Serialize, In: DeserializeOwned> End<Out, In> {
 pub fn pair() -> (End<ToManager, ToAgent>, End<ToAgent, ToManager>) {
     let (to_manager, from_agent) = async_channel::bounded(QUEUE_FRAMES);
     let (to_agent, from_manager) = async_channel::bounded(QUEUE_FRAMES);
-    let agent = End {
+    let agent = Queues {
         frames_out: to_manager,
         frames_in: from_manager,
-        messages: PhantomData,
     };
-    let manager = End {
+    let manager = Queues {
         frames_out: to_agent,
         frames_in: from_agent,
-        messages: PhantomData,
     };
-    (agent, manager)
+    (End::local(agent), End::local(manager))
 }
 
 /// Where agents of this process find its manager.
@@ -107,9 +78,10 @@ pub enum DialError {
     Full,
 }
 
-impl Dialer {
-    /// Begins a session.
-    pub fn dial(&self) -> Result<End<ToManager, ToAgent>, DialError> {
+impl Dial for Dialer {
+    type Error = DialError;
+
+    async fn dial(&self) -> Result<End<ToManager, ToAgent>, DialError> {
         let (agent, manager) = pair();
         match self.0.try_send(manager) {
             Ok(()) => Ok(agent),
@@ -180,26 +152,28 @@ mod tests {
         }
         assert!(matches!(
             agent.try_send(&ToManager::Heartbeat),
-            Err(SendError::Full)
+            Err(SendError::Full(_))
         ));
     }
 
     #[test]
     fn sessions_are_accepted_in_turn_and_not_without_a_manager() {
         let (dialer, listener) = listen();
-        let agent = dialer.dial().unwrap();
+        let agent = block_on(dialer.dial()).unwrap();
         let manager = block_on(listener.accept()).unwrap();
         agent.try_send(&goodbye()).unwrap();
         assert_eq!(block_on(manager.receive()).unwrap(), Some(goodbye()));
         drop(listener);
-        assert!(matches!(dialer.dial(), Err(DialError::NoManager)));
+        assert!(matches!(block_on(dialer.dial()), Err(DialError::NoManager)));
     }
 
     #[test]
     fn sessions_that_nobody_accepts_are_bounded() {
         let (dialer, _listener) = listen();
-        let waiting: Vec<_> = (0..BACKLOG).map(|_| dialer.dial().unwrap()).collect();
-        assert!(matches!(dialer.dial(), Err(DialError::Full)));
+        let waiting: Vec<_> = (0..BACKLOG)
+            .map(|_| block_on(dialer.dial()).unwrap())
+            .collect();
+        assert!(matches!(block_on(dialer.dial()), Err(DialError::Full)));
         drop(waiting);
     }
 }

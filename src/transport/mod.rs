@@ -1,4 +1,21 @@
 //! How session messages travel between an agent and a manager. Whatever carries them, a side holds
-//! an `End`: it sends one kind of message, takes the other, and sees when its peer is gone.
+//! an [`end::End`]: it sends one kind of message, takes the other, and sees when its peer is gone.
 
+use std::fmt;
+use std::future::Future;
+
+use crate::transport::end::End;
+use crate::wire::session::{ToAgent, ToManager};
+
+pub mod tls;
 pub mod local;
+pub mod end;
+
+/// How an agent reaches a manager.
+pub trait Dial {
+    /// Why no session began, for users: one whole line.
+    type Error: fmt::Display;
+
+    /// Begins a session with a manager.
+    fn dial(&self) -> impl Future<Output = Result<End<ToManager, ToAgent>, Self::Error>>;
+}

@@ -3,6 +3,7 @@
 //! sent: a frame is a protocol version, then postcard, and has a limit.
 
 pub mod frame;
+pub mod greeting;
 pub mod session;
 pub mod control;
 pub mod peer;

@@ -34,7 +34,8 @@ use skep::runtime::containers::{Runtime, Settings};
 use skep::runtime::volume::Volumes;
 use skep::store::manager_store::{ManagerStore, Opened};
 use skep::store::memory_disk::MemoryDisk;
-use skep::transport::local::{self, End};
+use skep::transport::end::End;
+use skep::transport::local;
 use skep::wire::control::{Filters, Request, Response};
 use skep::wire::session::{ToAgent, ToManager};
 

@@ -14,7 +14,7 @@ use crate::wire::session::{Assignment, Assignments};
 
 /// A host in memory: its containers run until they are told to stop.
 #[derive(Default)]
-struct Host {
+pub(crate) struct Host {
     found: RefCell<Vec<Found>>,
     running: RefCell<BTreeMap<ContainerId, Life>>,
     removed: Cell<usize>,
