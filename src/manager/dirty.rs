@@ -57,9 +57,14 @@ impl Dirty {
         match change {
             Change::CreateService { id, .. }
             | Change::UpdateService { id, .. }
+            | Change::SetUpdateStatus { id, .. }
             | Change::RemoveService { id } => {
                 self.services.insert(*id);
             }
+            Change::RollBackService(back) => {
+                self.services.insert(back.id);
+            }
+            Change::CountUpdateFailure { task } => self.note_task(state, *task),
             Change::CreateTask(new) => {
                 self.slots.insert((new.service, new.slot));
             }

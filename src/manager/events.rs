@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::change::{Change, NewNode};
-use crate::model::object::{NodeState, Service};
+use crate::model::object::{NodeState, Service, UpdateState};
 use crate::model::spec::node::{Availability, NodeSpec, Role};
 use crate::model::spec::service::ServiceSpec;
 use crate::model::state::State;
@@ -12,7 +12,7 @@ use crate::wire::control::{ObjectAction, ObjectEvent, ObjectKind};
 
 /// The event of a change; `state` is as it was before the change. Tasks have none, as in Docker.
 pub fn event(state: &State, at: Time, change: &Change) -> Option<ObjectEvent> {
-    use ObjectAction::{Create, Remove, Update};
+    use ObjectAction::{Create, Update};
     let (kind, action, id, name, attributes) = match change {
         Change::CreateCluster(new) => (
             ObjectKind::Cluster,
@@ -31,37 +31,45 @@ pub fn event(state: &State, at: Time, change: &Change) -> Option<ObjectEvent> {
                 Vec::new(),
             )
         }
-        Change::CreateService { id, spec } => (
-            ObjectKind::Service,
-            Create,
-            id.to_string(),
-            spec.name.clone(),
-            Vec::new(),
-        ),
+        _ => {
+            return service_event(state, at, change)
+                .or_else(|| node_event(state, at, change))
+                .or_else(|| resource_event(state, at, change));
+        }
+    };
+    Some(of(at, kind, action, id, name, attributes))
+}
+
+fn service_event(state: &State, at: Time, change: &Change) -> Option<ObjectEvent> {
+    use ObjectAction::{Create, Remove, Update};
+    let (action, id, name, attributes) = match change {
+        Change::CreateService { id, spec } => (Create, id, spec.name.clone(), Vec::new()),
         Change::UpdateService { id, spec } => {
             let old = state.services().find(*id)?;
-            let attributes = service_changes(old, spec);
-            (
-                ObjectKind::Service,
-                Update,
-                id.to_string(),
-                spec.name.clone(),
-                attributes,
-            )
+            (Update, id, spec.name.clone(), service_changes(old, spec))
+        }
+        Change::RollBackService(back) => {
+            let old = state.services().find(back.id)?;
+            let attributes = service_changes(old, old.previous_spec.as_deref()?);
+            (Update, &back.id, old.spec.name.clone(), attributes)
+        }
+        Change::SetUpdateStatus { id, status } => {
+            let old = state.services().find(*id)?;
+            let was = old.update.as_ref().map(|status| status.state);
+            if was == Some(status.state) {
+                return None;
+            }
+            let attributes = update_states(was, status.state);
+            (Update, id, old.spec.name.clone(), attributes)
         }
         Change::RemoveService { id } => {
             let name = state.services().find(*id)?.spec.name.clone();
-            (
-                ObjectKind::Service,
-                Remove,
-                id.to_string(),
-                name,
-                Vec::new(),
-            )
+            (Remove, id, name, Vec::new())
         }
-        _ => return node_event(state, at, change).or_else(|| resource_event(state, at, change)),
+        _ => return None,
     };
-    Some(of(at, kind, action, id, name, attributes))
+    let kind = ObjectKind::Service;
+    Some(of(at, kind, action, id.to_string(), name, attributes))
 }
 
 fn node_event(state: &State, at: Time, change: &Change) -> Option<ObjectEvent> {
@@ -178,6 +186,12 @@ fn service_changes(old: &Service, spec: &ServiceSpec) -> Attributes {
     let (was, is) = (&old.spec.task.container.image, &spec.task.container.image);
     attributes.extend(pair("image", was, is));
     attributes
+}
+
+fn update_states(was: Option<UpdateState>, is: UpdateState) -> Attributes {
+    let old = was.map(|state| ("updatestate.old".to_owned(), state.name().to_owned()));
+    let new = ("updatestate.new".to_owned(), is.name().to_owned());
+    old.into_iter().chain([new]).collect()
 }
 
 fn node_changes(old: &NodeSpec, new: &NodeSpec) -> Attributes {

@@ -69,11 +69,7 @@ impl Timers {
     }
 
     fn note_service(&mut self, state: &State, now: Time, id: ServiceId) {
-        if let Some(service) = state.services().find(id)
-            && state
-                .task_versions(id)
-                .any(|version| version != service.task_version)
-        {
+        if let Some(service) = state.services().find(id) {
             self.insert(now, update::due(state, service, now), Waiting::Service(id));
         }
     }

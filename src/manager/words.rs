@@ -10,6 +10,8 @@
 //! Each statement is one log entry, so a service that is named again is updated, and tasks named
 //! after it are of the new version. `ago` and `in` are relative to the moment of the decision.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::SplitWhitespace;
@@ -17,13 +19,15 @@ use std::str::SplitWhitespace;
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
 use crate::manager::passes::View;
-use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask};
+use crate::manager::words::options::{ms, node_option, service_mode, service_option};
+use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
 use crate::model::id::{ClusterId, NodeId, ServiceId, TaskId};
-use crate::model::object::{NodeState, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus};
+use crate::model::object::{
+    NodeState, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus, UpdateState, UpdateStatus,
+};
 use crate::model::spec::cluster::ClusterSpec;
-use crate::model::spec::node::{Availability, NodeDescription, NodeSpec, Platform};
-use crate::model::spec::service::{ServiceMode, ServiceSpec, UpdateConfig};
-use crate::model::spec::task::{GenericResource, Reservations, Resources, RestartCondition};
+use crate::model::spec::node::{Availability, NodeDescription, NodeSpec};
+use crate::model::spec::service::ServiceSpec;
 use crate::model::state::State;
 use crate::model::time::Time;
 
@@ -37,17 +41,24 @@ type Words<'a> = Peekable<SplitWhitespace<'a>>;
 /// everything changes nothing in that.
 #[track_caller]
 pub fn check(pass: Pass, given: &str, expected: &str) {
-    let mut world = World::of(given);
-    let changes = world.decide(pass);
-    let decided: Vec<_> = changes.iter().map(|change| world.say(change)).collect();
-    assert_eq!(decided.join("; "), expected, "given {given}");
-    world.apply(changes);
+    let world = check_first(pass, given, expected);
     let again: Vec<_> = world
         .decide(pass)
         .iter()
         .map(|change| world.say(change))
         .collect();
     assert_eq!(again, Vec::<String>::new(), "decided again, given {given}");
+}
+
+/// Checks what a pass decides at first; the world as it is then.
+#[track_caller]
+pub fn check_first(pass: Pass, given: &str, expected: &str) -> World {
+    let mut world = World::of(given);
+    let changes = world.decide(pass);
+    let decided: Vec<_> = changes.iter().map(|change| world.say(change)).collect();
+    assert_eq!(decided.join("; "), expected, "given {given}");
+    world.apply(changes);
+    world
 }
 
 /// A state whose objects go by short names.
@@ -69,6 +80,12 @@ impl World {
                 "task" => world.task(&mut words),
                 "history" => world.history(&mut words),
                 "gone" => world.gone(words.next().unwrap()),
+                "updating" => world.update(UpdateState::Updating, &mut words),
+                "rolling" => world.update(UpdateState::RollbackStarted, &mut words),
+                "paused" => world.update(UpdateState::Paused, &mut words),
+                "failures" => world.failures(&mut words),
+                "back" => world.back(words.next().unwrap()),
+                "retire" => world.retire(words.next().unwrap()),
                 other => panic!("{other:?} begins no statement"),
             }
         }
@@ -162,7 +179,7 @@ impl World {
     }
 
     /// `task N SERVICE/SLOT [on NODE] STATE [desired STATE] [ago T] [made T] [in T] [step N]
-    /// [attempts N] [window T]`
+    /// [attempts N] [window T] [up T] [by update]`
     fn task(&mut self, words: &mut Words<'_>) {
         let id = TaskId(words.next().unwrap().parse().unwrap());
         let (service, slot) = words.next().unwrap().split_once('/').unwrap();
@@ -174,12 +191,15 @@ impl World {
         let mut desired_state = TaskState::Running;
         let mut restart = RestartRecord::default();
         let (mut at, mut made) = (NOW, Time(NOW.0 - 60_000));
+        let (mut up, mut update) = (None, 0);
         while let Some(option) = words.next() {
             let value = words.next().unwrap();
             match option {
                 "desired" => desired_state = task_state(value),
                 "ago" => at = Time(NOW.0 - ms(value)),
                 "made" => made = Time(NOW.0 - ms(value)),
+                "up" => up = Some(Time(NOW.0 - ms(value))),
+                "by" => update = self.update_of(service).unwrap().since,
                 "in" => restart.not_before = NOW.plus_ms(ms(value)),
                 "step" => restart.backoff_step = value.parse().unwrap(),
                 "attempts" => restart.attempts = value.parse().unwrap(),
@@ -197,16 +217,74 @@ impl World {
             slot,
             desired_state,
             restart,
+            update,
         };
-        let status = TaskStatus {
-            state,
-            at,
-            ..TaskStatus::default()
+        let status = |state, at| {
+            let status = TaskStatus {
+                state,
+                at,
+                ..TaskStatus::default()
+            };
+            Change::SetTaskStatus { id, status }
         };
         let assign = node.map(|node| Change::AssignTask { id, node });
-        let status = Change::SetTaskStatus { id, status };
-        let changes = [Some(Change::CreateTask(create)), assign, Some(status)];
+        let changes = [Some(Change::CreateTask(create)), assign];
         self.apply_at(made, changes.into_iter().flatten().collect());
+        if let Some(up) = up {
+            self.apply_at(up, vec![status(TaskState::Running, up)]);
+        }
+        self.apply_at(at, vec![status(state, at)]);
+    }
+
+    fn update_of(&self, service: ServiceId) -> Option<&UpdateStatus> {
+        self.state.services().find(service)?.update.as_ref()
+    }
+
+    /// `updating|rolling|paused NAME [slots N]`: the update of the service stands so. Tasks made
+    /// `by update` after that are its own.
+    fn update(&mut self, state: UpdateState, words: &mut Words<'_>) {
+        let id = self.services[words.next().unwrap()];
+        let known = self.update_of(id);
+        let slots = match words.next_if_eq(&"slots") {
+            Some(_) => words.next().unwrap().parse().unwrap(),
+            None => known.unwrap().slots,
+        };
+        let status = UpdateStatus {
+            state,
+            started_at: NOW,
+            completed_at: None,
+            message: String::new(),
+            since: known.map_or_else(|| self.state.index() + 1, |known| known.since),
+            slots,
+            failures: 0,
+        };
+        self.apply(vec![Change::SetUpdateStatus { id, status }]);
+    }
+
+    /// `failures NAME N`: so many of the update's tasks have been counted.
+    fn failures(&mut self, words: &mut Words<'_>) {
+        let id = self.services[words.next().unwrap()];
+        let mut status = self.update_of(id).unwrap().clone();
+        status.failures = words.next().unwrap().parse().unwrap();
+        self.apply(vec![Change::SetUpdateStatus { id, status }]);
+    }
+
+    /// `back NAME`: the service is rolled back.
+    fn back(&mut self, name: &str) {
+        let back = RollBack {
+            id: self.services[name],
+            message: "asked for".into(),
+            since: self.state.index() + 1,
+            keeps_spec: true,
+        };
+        self.apply(vec![Change::RollBackService(back)]);
+    }
+
+    /// `retire N`: the task is to stop.
+    fn retire(&mut self, task: &str) {
+        let id = TaskId(task.parse().unwrap());
+        let state = TaskState::Shutdown;
+        self.apply(vec![Change::SetDesiredState { id, state }]);
     }
 
     /// `history N`
@@ -249,8 +327,25 @@ impl World {
             },
             Change::SetTaskStatus { id, status } => format!("{} waits: {}", id.0, status.error),
             Change::RemoveTask { id } => format!("forget {}", id.0),
+            Change::CountUpdateFailure { task } => format!("count {}", task.0),
+            Change::SetUpdateStatus { id, status } => {
+                let (state, message) = (status.state.name(), &status.message);
+                format!("{} {state}: {message}", self.service_name(*id))
+            }
+            Change::RollBackService(back) => {
+                format!(
+                    "{} rolls back: {}",
+                    self.service_name(back.id),
+                    back.message
+                )
+            }
             other => panic!("no pass decides {other:?}"),
         }
+    }
+
+    fn service_name(&self, service: ServiceId) -> &str {
+        let mut names = self.services.iter().filter(|(_, id)| **id == service);
+        names.next().unwrap().0
     }
 
     fn node_name(&self, node: NodeId) -> &str {
@@ -259,7 +354,6 @@ impl World {
     }
 
     fn say_create(&self, new: &NewTask) -> String {
-        let mut names = self.services.iter().filter(|(_, id)| **id == new.service);
         let slot = match new.slot {
             Slot::Number(number) => number.to_string(),
             Slot::Node(node) => self.node_name(node).to_owned(),
@@ -275,109 +369,11 @@ impl World {
         } else {
             String::new()
         };
-        format!("create {}/{slot}{ready}{wait}", names.next().unwrap().0)
+        format!(
+            "create {}/{slot}{ready}{wait}",
+            self.service_name(new.service)
+        )
     }
-}
-
-fn service_mode(word: &str) -> ServiceMode {
-    match word.strip_prefix('x') {
-        Some(replicas) => ServiceMode::Replicated {
-            replicas: Some(replicas.parse().unwrap()),
-        },
-        None if word == "global" => ServiceMode::Global,
-        None => panic!("{word:?} is no mode of a service"),
-    }
-}
-
-fn service_option(spec: &mut ServiceSpec, option: &str, value: &str) {
-    let task = &mut spec.task;
-    let default_update = UpdateConfig {
-        parallelism: 1,
-        delay_ns: 0,
-        failure_action: None,
-        monitor_ns: None,
-        max_failure_ratio: 0.0,
-        order: None,
-    };
-    let ns = || Some(i64::try_from(ms(value)).unwrap() * 1_000_000);
-    match option {
-        "image" => task.container.image = value.into(),
-        "label" => spec.labels.extend([pair(value)]),
-        "restart" => {
-            task.restart.get_or_insert_default().condition = Some(match value {
-                "none" => RestartCondition::None,
-                "on-failure" => RestartCondition::OnFailure,
-                "any" => RestartCondition::Any,
-                other => panic!("{other:?} is no condition"),
-            });
-        }
-        "delay" => task.restart.get_or_insert_default().delay_ns = ns(),
-        "window" => task.restart.get_or_insert_default().window_ns = ns(),
-        "attempts" => {
-            task.restart.get_or_insert_default().max_attempts = Some(value.parse().unwrap());
-        }
-        "constraint" => {
-            let placement = task.placement.get_or_insert_default();
-            placement.constraints.push(value.into());
-        }
-        "max" => {
-            task.placement.get_or_insert_default().max_replicas = value.parse().unwrap();
-        }
-        "platform" => task
-            .placement
-            .get_or_insert_default()
-            .platforms
-            .push(Platform {
-                architecture: value.into(),
-                os: String::new(),
-            }),
-        "parallelism" => {
-            spec.update.get_or_insert(default_update).parallelism = value.parse().unwrap();
-        }
-        "update-delay" => spec.update.get_or_insert(default_update).delay_ns = ns().unwrap(),
-        _ => {
-            let resources: &mut Resources = task.resources.get_or_insert_default();
-            reservation(
-                resources.reservations.get_or_insert_default(),
-                option,
-                value,
-            );
-        }
-    }
-}
-
-fn reservation(wanted: &mut Reservations, option: &str, value: &str) {
-    match option {
-        "cpu" => wanted.nano_cpus = value.parse::<i64>().unwrap() * 1_000_000_000,
-        "memory" => wanted.memory_bytes = value.parse::<i64>().unwrap() << 20,
-        "generic" => wanted.generic.push(generic(value)),
-        other => panic!("{other:?} is no option of a service"),
-    }
-}
-
-fn node_option(spec: &mut NodeSpec, own: &mut NodeDescription, option: &str, value: &str) {
-    match option {
-        "cpu" => own.resources.nano_cpus = value.parse::<i64>().unwrap() * 1_000_000_000,
-        "memory" => own.resources.memory_bytes = value.parse::<i64>().unwrap() << 20,
-        "generic" => own.resources.generic.push(generic(value)),
-        "arch" => own.platform.architecture = value.into(),
-        "label" => spec.labels.extend([pair(value)]),
-        other => panic!("{other:?} is no option of a node"),
-    }
-}
-
-/// `KIND=NUMBER` or `KIND=NAME`.
-fn generic(text: &str) -> GenericResource {
-    let (kind, value) = pair(text);
-    match value.parse() {
-        Ok(value) => GenericResource::Discrete { kind, value },
-        Err(_) => GenericResource::Named { kind, value },
-    }
-}
-
-fn pair(text: &str) -> (String, String) {
-    let (key, value) = text.split_once('=').unwrap();
-    (key.to_owned(), value.to_owned())
 }
 
 fn task_state(word: &str) -> TaskState {
@@ -385,15 +381,4 @@ fn task_state(word: &str) -> TaskState {
     states
         .find(|state| state.name() == word)
         .unwrap_or_else(|| panic!("{word:?} is no state"))
-}
-
-fn ms(text: &str) -> u64 {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap();
-    let number: u64 = text[..digits].parse().unwrap();
-    match &text[digits..] {
-        "ms" => number,
-        "s" => number * 1_000,
-        "m" => number * 60_000,
-        other => panic!("{other:?} is no unit"),
-    }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask};
+use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
 use crate::model::id::{ServiceId, TaskId};
 use crate::model::object::{
     Cluster, Config, Meta, Network, Node, Secret, Service, Task, TaskState, TaskStatus,
+    UpdateState, UpdateStatus,
 };
 use crate::model::spec::service::ServiceSpec;
 use crate::model::state::{Object, ObjectId, State};
@@ -106,6 +107,12 @@ impl State {
             Change::RemoveNode { id } => self.put(ObjectId::Node(*id), None),
             Change::CreateService { id, spec } => self.create_service(stamp, *id, spec),
             Change::UpdateService { id, spec } => self.update_service(stamp, *id, spec),
+            Change::RollBackService(back) => self.roll_back(stamp, back),
+            Change::SetUpdateStatus { id, status } => self.change_service(*id, |service| {
+                service.meta = stamp.moved(service.meta);
+                service.update = Some(status.clone());
+            }),
+            Change::CountUpdateFailure { task } => self.count_update_failure(stamp, *task),
             Change::RemoveService { id } => self.remove_service(*id),
             Change::CreateTask(new) => self.create_task(stamp, new),
             Change::AssignTask { id, node } => self.change_task(*id, |task| {
@@ -122,12 +129,7 @@ impl State {
                 task.meta = stamp.moved(task.meta);
                 task.desired_state = *state;
             }),
-            Change::SetTaskStatus { id, status } => self.change_task(*id, |task| {
-                if status.state >= task.status.state {
-                    task.meta = stamp.moved(task.meta);
-                    task.status = status.clone();
-                }
-            }),
+            Change::SetTaskStatus { id, status } => self.set_task_status(stamp, *id, status),
             Change::RemoveTask { id } => self.remove_task(*id),
             _ => self.apply_resource_change(stamp, change),
         }
@@ -243,6 +245,7 @@ impl State {
             spec: Arc::new(spec.clone()),
             previous_spec: None,
             task_version: stamp.index,
+            update: None,
         };
         self.put(
             ObjectId::Service(id),
@@ -253,30 +256,100 @@ impl State {
     }
 
     fn update_service(&mut self, stamp: Stamp, id: ServiceId, spec: &ServiceSpec) {
-        let Some(old) = self.services().find(id).cloned() else {
+        if let Some(old) = self.services().find(id).cloned() {
+            // An update that goes on can still go back to where it came from.
+            let goes_on = old.spec.task == spec.task
+                && old.update.as_ref().is_some_and(|u| u.state.is_active());
+            let (previous, update) = match goes_on {
+                true => (old.previous_spec.clone(), old.update.clone()),
+                false => (Some(old.spec.clone()), None),
+            };
+            self.respecify(stamp, &old, Arc::new(spec.clone()), previous, update);
+        }
+    }
+
+    fn roll_back(&mut self, stamp: Stamp, back: &RollBack) {
+        let Some(old) = self.services().find(back.id).cloned() else {
             return;
         };
-        let task_version = if old.spec.task == spec.task {
-            old.task_version
-        } else {
-            stamp.index
+        let Some(spec) = old.previous_spec.clone() else {
+            return;
         };
+        let status = UpdateStatus {
+            state: UpdateState::RollbackStarted,
+            started_at: stamp.at,
+            completed_at: None,
+            message: back.message.clone(),
+            since: back.since,
+            slots: 0,
+            failures: 0,
+        };
+        let previous = back.keeps_spec.then(|| old.spec.clone());
+        self.respecify(stamp, &old, spec, previous, Some(status));
+    }
+
+    /// Gives a service another spec. Tasks that were made from the same task spec are up to date:
+    /// its version comes back.
+    fn respecify(
+        &mut self,
+        stamp: Stamp,
+        old: &Service,
+        spec: Arc<ServiceSpec>,
+        previous_spec: Option<Arc<ServiceSpec>>,
+        update: Option<UpdateStatus>,
+    ) {
+        let id = old.id;
+        let same = |version: &u64| {
+            let known = self.task_spec(id, *version);
+            known.is_some_and(|known| **known == spec.task)
+        };
+        let known = self.task_versions(id).find(same);
+        let task_version = known.unwrap_or(stamp.index);
+        if known.is_none() {
+            let task = Object::TaskSpec(id, task_version, Arc::new(spec.task.clone()));
+            self.put(ObjectId::TaskSpec(id, task_version), Some(task));
+        }
         let service = Service {
             id,
             meta: stamp.respecified(old.meta),
-            spec: Arc::new(spec.clone()),
-            previous_spec: Some(old.spec.clone()),
+            spec,
+            previous_spec,
             task_version,
+            update,
         };
-        self.put(
-            ObjectId::Service(id),
-            Some(Object::Service(Arc::new(service))),
-        );
+        self.put_service_row(service);
         if task_version != old.task_version {
-            let task = Object::TaskSpec(id, task_version, Arc::new(spec.task.clone()));
-            self.put(ObjectId::TaskSpec(id, task_version), Some(task));
             self.drop_unused_spec(id, old.task_version);
         }
+    }
+
+    fn change_service(&mut self, id: ServiceId, change: impl FnOnce(&mut Service)) {
+        if let Some(mut service) = self.services().find(id).map(|s| (**s).clone()) {
+            change(&mut service);
+            self.put_service_row(service);
+        }
+    }
+
+    fn put_service_row(&mut self, service: Service) {
+        let id = ObjectId::Service(service.id);
+        self.put(id, Some(Object::Service(Arc::new(service))));
+    }
+
+    fn count_update_failure(&mut self, stamp: Stamp, id: TaskId) {
+        let Some(task) = self.tasks().find(id).cloned() else {
+            return;
+        };
+        if task.update_failed {
+            return;
+        }
+        self.change_task(id, |task| task.update_failed = true);
+        self.change_service(task.service, |service| {
+            let status = service.update.as_mut();
+            if let Some(status) = status.filter(|status| status.since == task.update) {
+                status.failures += 1;
+                service.meta = stamp.moved(service.meta);
+            }
+        });
     }
 
     fn remove_service(&mut self, id: ServiceId) {
@@ -310,8 +383,24 @@ impl State {
                 ..TaskStatus::default()
             },
             restart: new.restart,
+            running_since: None,
+            update: new.update,
+            update_failed: false,
         };
         self.put(ObjectId::Task(new.id), Some(Object::Task(Arc::new(task))));
+    }
+
+    fn set_task_status(&mut self, stamp: Stamp, id: TaskId, status: &TaskStatus) {
+        self.change_task(id, |task| {
+            if status.state < task.status.state {
+                return;
+            }
+            task.meta = stamp.moved(task.meta);
+            task.status = status.clone();
+            if status.state == TaskState::Running {
+                task.running_since.get_or_insert(stamp.at);
+            }
+        });
     }
 
     fn change_task(&mut self, id: TaskId, change: impl FnOnce(&mut Task)) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::object::{
     AddressBlock, ManagerMember, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus,
+    UpdateStatus,
 };
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
@@ -112,6 +113,28 @@ pub enum Change {
     RemoveConfig {
         id: ConfigId,
     },
+
+    /// The service gets its previous spec again.
+    RollBackService(RollBack),
+    SetUpdateStatus {
+        id: ServiceId,
+        status: UpdateStatus,
+    },
+    /// A task that an update made ended early; it counts once.
+    CountUpdateFailure {
+        task: TaskId,
+    },
+}
+
+/// A service that goes back to its previous spec.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RollBack {
+    pub id: ServiceId,
+    pub message: String,
+    /// The [`UpdateStatus::since`] of the rollback.
+    pub since: u64,
+    /// Whether the spec that is left can be gone back to in turn; not if its update failed.
+    pub keeps_spec: bool,
 }
 
 /// A swarm that begins.
@@ -142,4 +165,6 @@ pub struct NewTask {
     pub slot: Slot,
     pub desired_state: TaskState,
     pub restart: RestartRecord,
+    /// The update that makes it; 0 if it is by none.
+    pub update: u64,
 }

@@ -86,8 +86,57 @@ pub struct Service {
     pub meta: Meta,
     pub spec: Arc<ServiceSpec>,
     pub previous_spec: Option<Arc<ServiceSpec>>,
-    /// The version of `spec.task`: moves only when what tasks are made from changes.
+    /// The version of `spec.task`: moves only when what tasks are made from changes, and back when
+    /// that is what some tasks still are made from.
     pub task_version: u64,
+    /// How the update or rollback to this spec stands; `None` if no task had to be replaced.
+    pub update: Option<UpdateStatus>,
+}
+
+/// How an update or a rollback stands. All that it needs is here and in its tasks, so a new leader,
+/// or a rebooted one, goes on exactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpdateStatus {
+    pub state: UpdateState,
+    pub started_at: Time,
+    pub completed_at: Option<Time>,
+    pub message: String,
+    /// The log index at which it began, by which its tasks are known.
+    pub since: u64,
+    /// How many slots had to be replaced; 0 until they were counted.
+    pub slots: u64,
+    /// How many of its tasks ended early.
+    pub failures: u64,
+}
+
+/// Docker's states of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpdateState {
+    Updating,
+    Paused,
+    Completed,
+    RollbackStarted,
+    RollbackPaused,
+    RollbackCompleted,
+}
+
+impl UpdateState {
+    /// Docker's word for the state.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Updating => "updating",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::RollbackStarted => "rollback_started",
+            Self::RollbackPaused => "rollback_paused",
+            Self::RollbackCompleted => "rollback_completed",
+        }
+    }
+
+    /// Whether tasks are being replaced, or watched after that.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Updating | Self::RollbackStarted)
+    }
 }
 
 impl Service {
@@ -121,6 +170,12 @@ pub struct Task {
     pub desired_state: TaskState,
     pub status: TaskStatus,
     pub restart: RestartRecord,
+    /// When the managers first heard that it runs, by their clock.
+    pub running_since: Option<Time>,
+    /// The update that it was made by, as its [`UpdateStatus::since`]; 0 if it was by none.
+    pub update: u64,
+    /// Whether its early end was counted against that update.
+    pub update_failed: bool,
 }
 
 impl Task {

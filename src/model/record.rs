@@ -14,6 +14,7 @@ use crate::model::change::Batch;
 use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::object::{Meta, RestartRecord, Slot, Task, TaskState, TaskStatus};
 use crate::model::state::{Object, ObjectId, State};
+use crate::model::time::Time;
 
 /// Why bytes are no record.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +123,9 @@ struct TaskRecord {
     desired_state: TaskState,
     status: TaskStatus,
     restart: RestartRecord,
+    running_since: Option<Time>,
+    update: u64,
+    update_failed: bool,
 }
 
 impl TaskRecord {
@@ -137,6 +141,9 @@ impl TaskRecord {
             desired_state: task.desired_state,
             status: task.status.clone(),
             restart: task.restart,
+            running_since: task.running_since,
+            update: task.update,
+            update_failed: task.update_failed,
         }
     }
 
@@ -154,6 +161,9 @@ impl TaskRecord {
             desired_state: self.desired_state,
             status: self.status,
             restart: self.restart,
+            running_since: self.running_since,
+            update: self.update,
+            update_failed: self.update_failed,
         })
     }
 }
@@ -278,6 +288,7 @@ mod tests {
             slot: Slot::Number(1),
             desired_state: TaskState::Running,
             restart: RestartRecord::default(),
+            update: 0,
         })
     }
 

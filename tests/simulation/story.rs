@@ -7,7 +7,9 @@ use skep::model::id::{ClusterId, NodeId};
 use skep::model::object::{ManagerMember, NodeStatus};
 use skep::model::spec::cluster::ClusterSpec;
 use skep::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
-use skep::model::spec::service::{ServiceMode, ServiceSpec};
+use skep::model::spec::service::{
+    FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
+};
 use skep::model::time::Time;
 use skep::wire::control::{Request, ServiceUpdate};
 
@@ -134,7 +136,14 @@ impl Story {
             }),
             2 => self.update(|spec, dice| {
                 spec.task.container.image = format!("image:{}", dice.next_u64());
+                spec.update = Some(update_config(dice));
+                if dice.below(3) == 0 && goes_back(&spec.name) {
+                    let action = Some(FailureAction::Rollback);
+                    spec.update.as_mut().unwrap().failure_action = action;
+                }
+                spec.rollback = Some(update_config(dice));
             }),
+            3 if self.dice.below(2) == 0 => self.roll_back(),
             3 if self.dice.below(4) == 0 => {
                 if let Some(name) = self.any_service() {
                     self.world.ask(Request::RemoveService(name));
@@ -315,6 +324,19 @@ impl Story {
         });
     }
 
+    fn roll_back(&mut self) {
+        let Some(name) = self.any_service().filter(|name| goes_back(name)) else {
+            return;
+        };
+        let service = self.world.state().and_then(|s| s.services().by_name(&name));
+        let version = service.unwrap().meta.version;
+        self.world.ask(Request::UpdateService {
+            service: name,
+            version,
+            update: ServiceUpdate::Rollback,
+        });
+    }
+
     fn make(&mut self, host: usize, availability: Availability) {
         let Some(state) = self.world.state() else {
             return;
@@ -386,6 +408,25 @@ impl Story {
             .chain(containers)
             .collect();
         lines.join("\n")
+    }
+}
+
+/// Some services are rolled back, and of the others every update is seen to last.
+fn goes_back(service: &str) -> bool {
+    service.ends_with(['0', '2', '4', '6', '8'])
+}
+
+fn update_config(dice: &mut Rng) -> UpdateConfig {
+    let actions = [FailureAction::Pause, FailureAction::Continue];
+    let orders = [UpdateOrder::StopFirst, UpdateOrder::StartFirst];
+    let mut draw = |bound| usize::try_from(dice.below(bound)).unwrap();
+    UpdateConfig {
+        parallelism: [0, 1, 2][draw(3)],
+        delay_ns: [0, 3_000_000_000][draw(2)],
+        failure_action: Some(actions[draw(2)]),
+        monitor_ns: None,
+        max_failure_ratio: [0.0, 0.5][draw(2)],
+        order: Some(orders[draw(2)]),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::api::convert::words::{
 use crate::api::types::service as json;
 use crate::api::types::timestamp::rfc3339;
 use crate::api::types::{Empty, ObjectVersion};
-use crate::model::object::Service;
+use crate::model::object::{Service, UpdateStatus};
 use crate::model::spec::service as model;
 use crate::wire::control::ServiceView;
 
@@ -58,13 +58,22 @@ pub fn show(view: &ServiceView, with_status: bool) -> json::Service {
             spec: endpoint,
             virtual_ips: Vec::new(),
         },
-        update_status: None,
+        update_status: view.service.update.as_ref().map(show_update_status),
         service_status: with_status.then_some(json::ServiceStatus {
             running_tasks: view.running,
             desired_tasks: view.desired,
             completed_tasks: view.completed,
         }),
         job_status: None,
+    }
+}
+
+fn show_update_status(status: &UpdateStatus) -> json::UpdateStatus {
+    json::UpdateStatus {
+        state: status.state.name().into(),
+        started_at: Some(rfc3339(status.started_at)),
+        completed_at: status.completed_at.map(rfc3339),
+        message: status.message.clone(),
     }
 }
 

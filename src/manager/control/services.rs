@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::host::rng::Rng;
 use crate::manager::control::{check_spec, check_version, done, lookup, resources};
 use crate::manager::draft::Draft;
-use crate::model::change::Change;
+use crate::model::change::{Change, RollBack};
 use crate::model::id::ServiceId;
 use crate::model::object::{Service, TaskState};
 use crate::model::spec::service::ServiceSpec;
@@ -64,10 +64,7 @@ pub fn update(
     check_version(ObjectKind::Service, id, service.meta.version, version)?;
     let spec = match update {
         ServiceUpdate::Spec(spec) => spec,
-        ServiceUpdate::Rollback => {
-            let previous = service.previous_spec.as_deref().cloned();
-            previous.ok_or_else(|| Refusal::NoPreviousSpec(service.spec.name.clone()))?
-        }
+        ServiceUpdate::Rollback => return roll_back(draft, &service),
     };
     check(draft.state(), &spec)?;
     let impossible = |why: &str| Err(Refusal::Impossible(id, why.to_owned()));
@@ -78,6 +75,19 @@ pub fn update(
         return impossible("service mode change is not allowed");
     }
     draft.push(Change::UpdateService { id, spec });
+    Ok(done())
+}
+
+fn roll_back(draft: &mut Draft<'_>, service: &Service) -> Result<Response, Refusal> {
+    let previous = service.previous_spec.as_ref();
+    let previous = previous.ok_or_else(|| Refusal::NoPreviousSpec(service.spec.name.clone()))?;
+    check(draft.state(), previous)?;
+    draft.push(Change::RollBackService(RollBack {
+        id: service.id,
+        message: "manually requested rollback".to_owned(),
+        since: draft.state().index() + 1,
+        keeps_spec: true,
+    }));
     Ok(done())
 }
 

@@ -13,7 +13,7 @@ use crate::model::object::{Node, NodeState, RestartRecord, Slot, Task, TaskState
 use crate::model::spec::node::Availability;
 use crate::model::state::State;
 
-/// A task that is not there yet.
+/// A task that is not there yet, and that no update makes.
 fn create(
     service: ServiceId,
     slot: Slot,
@@ -27,6 +27,7 @@ fn create(
         slot,
         desired_state,
         restart,
+        update: 0,
     })
 }
 

@@ -48,8 +48,8 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
         let Some(newest) = wanted.next_back() else {
             continue;
         };
-        // Whatever has a newer task in its slot was replaced.
-        changes.extend(wanted.map(|task| set_desired(task, TaskState::Shutdown)));
+        let replaced = wanted.filter(|old| !runs_on(view.state, old, newest));
+        changes.extend(replaced.map(|task| set_desired(task, TaskState::Shutdown)));
         let lost = has_lost_node(view.state, newest);
         // A global service has nowhere else to go with the task of a node.
         if lost && matches!(slot, Slot::Node(_)) {
@@ -65,6 +65,14 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
     changes
 }
 
+/// Whether a task with a newer one in its slot goes on nevertheless: while it is being updated with
+/// start-first, and the new one does not run yet. Otherwise it was replaced.
+fn runs_on(state: &State, old: &Task, newest: &Task) -> bool {
+    let is_update = old.task_version != newest.task_version;
+    let runs = |task: &Task| task.status.state == TaskState::Running;
+    is_update && runs(old) && !has_lost_node(state, old) && !runs(newest)
+}
+
 /// Lets replacements run whose time has come and whose predecessor has stopped.
 pub fn promote(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -73,11 +81,15 @@ pub fn promote(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
             break;
         }
         let tasks = view.state.tasks_of_slot(id, slot);
-        let Some((task, older)) = tasks.split_last() else {
+        // A newer one may have been made and given up, by an update that was rolled back.
+        let is_wanted = |task: &&Arc<Task>| task.desired_state <= TaskState::Running;
+        let Some(task) = tasks.iter().copied().rfind(is_wanted) else {
             continue;
         };
         let waited = view.now >= waits_for_old_until(task);
-        let alone = || older.iter().all(|old| has_stopped(view.state, old));
+        // What start-first lets run on is not waited for.
+        let out_of_the_way = |old: &&Arc<Task>| is_wanted(old) || has_stopped(view.state, old);
+        let alone = || tasks.iter().all(out_of_the_way);
         let due = view.now >= task.restart.not_before && (waited || alone());
         if task.desired_state == TaskState::Ready && due {
             changes.push(set_desired(task, TaskState::Running));

@@ -3,9 +3,7 @@
 use crate::model::constraint::Constraint;
 use crate::model::id::NetworkId;
 use crate::model::spec::network::{BRIDGE, HOST, NONE};
-use crate::model::spec::service::{
-    FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
-};
+use crate::model::spec::service::{FailureAction, ServiceMode, ServiceSpec, UpdateConfig};
 use crate::model::spec::task::{GenericResource, NetworkAttachment, Resources, TaskSpec};
 use crate::model::validate::{Problems, check_label, check_name, container};
 
@@ -23,6 +21,13 @@ pub(super) fn check(spec: &ServiceSpec, problems: &mut Problems) {
     check_mode(&spec.mode, problems);
     check_update("UpdateConfig", spec.update.as_ref(), problems);
     check_update("RollbackConfig", spec.rollback.as_ref(), problems);
+    let action = spec
+        .rollback
+        .as_ref()
+        .and_then(|config| config.failure_action);
+    problems.check(action != Some(FailureAction::Rollback), || {
+        "RollbackConfig.FailureAction: \"rollback\": use \"pause\" or \"continue\"".to_owned()
+    });
     problems.check(spec.networks.is_empty(), || {
         "Networks: deprecated by Docker; use TaskTemplate.Networks".to_owned()
     });
@@ -63,15 +68,6 @@ fn check_update(field: &str, config: Option<&UpdateConfig>, problems: &mut Probl
     problems.check((0.0..=1.0).contains(&ratio), || {
         format!("{field}.MaxFailureRatio: {ratio}: must be between 0 and 1")
     });
-    let pauses = matches!(config.failure_action, None | Some(FailureAction::Pause));
-    problems.unsupported(pauses, &format!("{field}.FailureAction"), "use \"pause\"");
-    let tolerant = ratio > 0.0 && ratio <= 1.0;
-    problems.unsupported(!tolerant, &format!("{field}.MaxFailureRatio"), "use 0");
-    problems.unsupported(
-        config.order != Some(UpdateOrder::StartFirst),
-        &format!("{field}.Order: \"start-first\""),
-        "use \"stop-first\"",
-    );
 }
 
 fn check_task(task: &TaskSpec, problems: &mut Problems) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skep::manager::Manager;
+use skep::model::spec::service::{FailureAction, ServiceSpec};
 use skep::model::state::State;
 use skep::wire::control::{Refusal, Request, Response, ServiceUpdate};
 
@@ -15,15 +16,21 @@ pub struct Checker {
     acknowledged: BTreeMap<String, u64>,
     /// Services whose removal was asked for. Without an answer they may be gone or not.
     doomed: BTreeSet<String>,
+    /// Services that may have gone back to an earlier spec; these are there at least.
+    rolled_back: BTreeSet<String>,
     /// Terms whose leader was looked at.
     terms: BTreeSet<u64>,
 }
 
 impl Checker {
     pub fn asked(&mut self, request: &Request) {
-        if let Request::RemoveService(name) = request {
-            self.doomed.insert(name.clone());
-        }
+        match request {
+            Request::RemoveService(name) => self.doomed.insert(name.clone()),
+            Request::UpdateService {
+                service, update, ..
+            } if goes_back(update) => self.rolled_back.insert(service.clone()),
+            _ => false,
+        };
     }
 
     pub fn answered(&mut self, request: &Request, answer: &Result<Response, Refusal>) {
@@ -59,11 +66,29 @@ impl Checker {
             let Some(service) = service else {
                 panic!("{name} was acknowledged and is gone");
             };
+            if self.rolled_back.contains(name) {
+                continue;
+            }
             let is: u64 = service.spec.labels[NUMBER].parse().unwrap();
             assert!(
                 is >= *number,
                 "{name}: update {number} was acknowledged, {is} is there"
             );
         }
+    }
+}
+
+/// Whether the update brings an earlier spec back, or may do so by itself.
+fn goes_back(update: &ServiceUpdate) -> bool {
+    let by_itself = |spec: &ServiceSpec| {
+        let action = spec
+            .update
+            .as_ref()
+            .and_then(|update| update.failure_action);
+        action == Some(FailureAction::Rollback)
+    };
+    match update {
+        ServiceUpdate::Spec(spec) => by_itself(spec),
+        ServiceUpdate::Rollback => true,
     }
 }

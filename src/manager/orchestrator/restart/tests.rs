@@ -186,3 +186,15 @@ fn a_replacement_waits_a_minute_for_an_old_task_and_no_longer() {
     check_promote(&given("59s"), "");
     check_promote(&given("60s"), "run 2");
 }
+
+#[test]
+fn a_replacement_runs_though_a_newer_one_was_made_and_given_up() {
+    let given = |newer: &str| {
+        format!(
+            "service web x1; node a up; task 1 web/1 on a ready desired ready made 1s; \
+             task 2 {newer}"
+        )
+    };
+    check_promote(&given("web/1 on a running desired shutdown"), "");
+    check_promote(&given("web/1 on a shutdown desired shutdown"), "run 1");
+}
