@@ -65,9 +65,7 @@ pub fn found(store: &mut ManagerStore, start: Genesis, now: Time) -> Result<Open
     state.apply(anchor.applied.index, &Batch { at: now, changes });
     let rows = state.objects().map(|id| record::row(&state, id));
     let rows: Vec<Row> = rows.collect::<Result<_, _>>().map_err(StartError::Row)?;
-    store
-        .checkpoint(&anchor, &rows)
-        .map_err(StartError::Store)?;
+    store.begin(&anchor, &rows).map_err(StartError::Store)?;
     let rows = rows.into_iter().filter_map(|(key, row)| Some((key, row?)));
     Ok(Opened {
         log: Restored {

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use raft::util::limit_size;
 use raft::{GetEntriesContext, RaftState, Result, Storage, StorageError};
-use raft_proto::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft_proto::eraftpb::{ConfState, Entry, HardState, Snapshot, SnapshotMetadata};
 
-use crate::raft::record::{Position, Restored};
+use crate::raft::record::{Anchor, Position, Restored};
 
 /// How much of the applied log is kept for followers that lag; beyond, they need the whole state.
 const KEPT_ENTRIES_MAX: u64 = 500;
@@ -19,6 +19,8 @@ pub struct Log {
     entries: VecDeque<Entry>,
     hard_state: HardState,
     conf_state: ConfState,
+    /// The last entry that was applied, at which `conf_state` is.
+    applied: Position,
 }
 
 impl Log {
@@ -27,6 +29,7 @@ impl Log {
         Self {
             before: restored.before,
             entries: restored.entries.into_iter().map(Entry::from).collect(),
+            applied: restored.anchor.applied,
             hard_state: restored.anchor.hard_state.into(),
             conf_state: restored.anchor.conf_state.into(),
         }
@@ -38,6 +41,12 @@ impl Log {
             self.entries.truncate(self.offset(first.index));
             self.entries.extend(entries.iter().cloned());
         }
+    }
+
+    /// Notes how far the state is.
+    pub fn applied(&mut self, anchor: &Anchor) {
+        self.applied = anchor.applied;
+        self.conf_state = anchor.conf_state.clone().into();
     }
 
     /// Drops the entries up to `applied`, but for some that a follower may still ask for.
@@ -117,9 +126,19 @@ impl Storage for Log {
         Ok(self.last())
     }
 
-    /// The state is not carried to other members, so a follower that lags behind this log waits.
-    fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    /// Names the state that there is. What is in it is the caller's: see `Ready::snapshots`.
+    fn snapshot(&self, request_index: u64, _to: u64) -> Result<Snapshot> {
+        if self.applied.index < request_index.max(1) {
+            return Err(StorageError::SnapshotTemporarilyUnavailable.into());
+        }
+        Ok(Snapshot {
+            metadata: SnapshotMetadata {
+                conf_state: self.conf_state.clone(),
+                index: self.applied.index,
+                term: self.applied.term,
+            },
+            ..Snapshot::default()
+        })
     }
 }
 
@@ -142,6 +161,7 @@ mod tests {
             entries: (before + 1..=last).map(entry).collect(),
             hard_state: HardState::default(),
             conf_state: ConfState::default(),
+            applied: Position::default(),
         }
     }
 

@@ -52,26 +52,8 @@ impl Message {
         term_of: impl Fn(u64) -> Option<u64>,
     ) -> Result<(), StepError> {
         let message = &self.0;
-        if message.to != id {
-            let to = message.to;
-            return Err(StepError::Address { to, id });
-        }
-        if message.from == id || message.from == raft::INVALID_ID {
-            return Err(StepError::Sender(message.from));
-        }
-        // Raft takes it for a message of its own, and looks at no term then.
-        if message.term == 0 {
-            return Err(StepError::NoTerm);
-        }
-        let largest = [
-            message.term,
-            message.log_term,
-            message.index,
-            message.commit,
-        ];
-        if let Some(term) = largest.into_iter().find(|number| *number > NUMBER_MAX) {
-            return Err(StepError::Term(term));
-        }
+        self.check_ends(id)?;
+        self.check_numbers(&[message.log_term, message.index, message.commit])?;
         match message.msg_type {
             MessageType::MsgAppend => self.check_append(term_of),
             MessageType::MsgHeartbeat => beyond(message.commit, last),
@@ -94,6 +76,47 @@ impl Message {
             | MessageType::MsgTransferLeader
             | MessageType::MsgReadIndex
             | MessageType::MsgReadIndexResp => Err(StepError::Kind),
+        }
+    }
+
+    fn check_ends(&self, id: u64) -> Result<(), StepError> {
+        let message = &self.0;
+        if message.to != id {
+            let to = message.to;
+            return Err(StepError::Address { to, id });
+        }
+        if message.from == id || message.from == raft::INVALID_ID {
+            return Err(StepError::Sender(message.from));
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self, others: &[u64]) -> Result<(), StepError> {
+        let term = self.0.term;
+        // Raft takes it for a message of its own, and looks at no term then.
+        if term == 0 {
+            return Err(StepError::NoTerm);
+        }
+        let largest = others.iter().copied().chain([term]);
+        match largest.into_iter().find(|number| *number > NUMBER_MAX) {
+            Some(number) => Err(StepError::Term(number)),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for the message that comes with the whole state.
+    pub(super) fn check_snapshot(&self, id: u64) -> Result<(), StepError> {
+        let message = &self.0;
+        self.check_ends(id)?;
+        let metadata = &message.snapshot.metadata;
+        self.check_numbers(&[metadata.index, metadata.term])?;
+        let own = |ids: &[u64]| ids.contains(&id);
+        let members = &metadata.conf_state;
+        let is_member = own(&members.voters) || own(&members.learners);
+        let is_snapshot = message.msg_type == MessageType::MsgSnapshot && metadata.index > 0;
+        match is_snapshot && is_member && metadata.term <= message.term {
+            true => Ok(()),
+            false => Err(StepError::Kind),
         }
     }
 

@@ -4,20 +4,19 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use raft::{RawNode, StateRole};
-use raft_proto::eraftpb::{
-    self, ConfChangeSingle, ConfChangeType, ConfChangeV2, EntryType, MessageType,
-};
+use raft_proto::eraftpb::{self, EntryType, MessageType};
 
 use crate::host::rng::Rng;
 use crate::raft::log::Log;
 use crate::raft::message::{Message, StepError};
-use crate::raft::record::{Anchor, ConfState, Entry, HardState, Position, RestoreError, Restored};
+use crate::raft::record::{Anchor, Entry, HardState, Position, RestoreError, Restored};
 use crate::raft::setup::{self, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN};
 
 /// The time between two ticks.
 pub const TICK_MS: u64 = 100;
 /// The most bytes in one proposal.
 pub const PROPOSAL_BYTES_MAX: usize = 2 << 20;
+
 /// Why a proposal did not enter the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ProposeError {
@@ -29,14 +28,6 @@ pub enum ProposeError {
     Busy,
     #[error("the leader cannot be demoted or removed; another manager has to lead first")]
     Leader,
-}
-
-/// A change of members. New ones are learners until they have the log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MembersChange {
-    AddLearner(u64),
-    AddVoter(u64),
-    Remove(u64),
 }
 
 /// A member's part in its term.
@@ -76,6 +67,9 @@ pub struct Read {
 pub struct Ready {
     /// Goes out at once; what may not go out before a write is held back by the node.
     pub messages: Vec<Message>,
+    /// Each goes out with the whole state as it is before `committed` is applied, to a member that
+    /// lacks what this log has no more. What becomes of it: [`Node::sent_snapshot`].
+    pub snapshots: Vec<Message>,
     /// Applied to the state before the node is called again.
     pub committed: Vec<Entry>,
     /// Written and synced, in the order in which they came, while the node goes on. Several may be
@@ -190,31 +184,6 @@ impl Node {
         self.proposed(proposed)
     }
 
-    /// Proposes a change of members; one at a time.
-    pub fn propose_members(&mut self, change: MembersChange) -> Result<Position, ProposeError> {
-        self.check_leads()?;
-        let (change_type, node_id) = match change {
-            MembersChange::AddLearner(id) => (ConfChangeType::AddLearnerNode, id),
-            MembersChange::AddVoter(id) => (ConfChangeType::AddNode, id),
-            MembersChange::Remove(id) => (ConfChangeType::RemoveNode, id),
-        };
-        if self.raw.raft.has_pending_conf() {
-            return Err(ProposeError::Busy);
-        }
-        if node_id == self.raw.raft.id {
-            return Err(ProposeError::Leader);
-        }
-        let change = ConfChangeV2 {
-            changes: vec![ConfChangeSingle {
-                change_type,
-                node_id,
-            }],
-            ..ConfChangeV2::default()
-        };
-        let proposed = self.raw.propose_conf_change(Vec::new(), change);
-        self.proposed(proposed)
-    }
-
     /// Asks the other members whether this one still leads. The answer comes with a later
     /// [`Ready`], under the number that is returned, or never if it does not: whoever waits gives
     /// up when the leadership changes. `None` if it does not lead anyway.
@@ -225,11 +194,6 @@ impl Node {
         self.reads += 1;
         self.raw.read_index(self.reads.to_be_bytes().to_vec());
         Some(self.reads)
-    }
-
-    /// Whether this member is handing its lead over to another; it takes no proposals meanwhile.
-    pub fn is_handing_over(&self) -> bool {
-        self.raw.raft.lead_transferee.is_some()
     }
 
     /// Starts an election now.
@@ -294,9 +258,11 @@ impl Node {
         self.raw.mut_store().append(ready.entries());
         self.raw.advance_append_async(ready);
         messages.extend(self.hold(number, after_persist));
+        let (snapshots, messages) = self.split_snapshots(messages);
         self.apply(&committed);
         Some(Ready {
             messages,
+            snapshots,
             committed: committed.into_iter().map(Entry::from).collect(),
             persist,
             reads,
@@ -344,18 +310,6 @@ impl Node {
     /// its own term came back.
     pub fn leads(&self) -> bool {
         self.raw.raft.state == StateRole::Leader && self.applied.term == self.raw.raft.term
-    }
-
-    /// Whether this is the only member: it then needs no ticks.
-    pub fn is_alone(&self) -> bool {
-        let conf_state = self.conf_state();
-        let others = [&conf_state.learners, &conf_state.voters_outgoing];
-        conf_state.voters == [self.raw.raft.id] && others.iter().all(|ids| ids.is_empty())
-    }
-
-    /// Who the members are.
-    pub fn conf_state(&self) -> ConfState {
-        self.raw.raft.prs().conf().to_conf_state().into()
     }
 
     /// This member's own raft id.
@@ -425,6 +379,8 @@ impl Node {
             index: last.index,
             term: last.term,
         };
+        let anchor = self.anchor();
+        self.raw.mut_store().applied(&anchor);
         self.raw.advance_apply_to(last.index);
         self.draw_election_timeout(false);
     }
@@ -465,5 +421,6 @@ fn read(state: raft::ReadState) -> Option<Read> {
     Some(Read { number, index })
 }
 
+pub mod members;
 #[cfg(test)]
 mod tests;

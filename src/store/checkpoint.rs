@@ -38,6 +38,9 @@ pub struct Checkpoint {
     fault: Fault,
 }
 
+/// Rows by their key; `None` for one that is gone.
+pub type Changes = [(Vec<u8>, Option<Vec<u8>>)];
+
 /// All that a checkpoint holds.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Contents {
@@ -71,12 +74,14 @@ impl Checkpoint {
 
     /// Puts a new record about the rows and the changed rows (`None` removes one) on the disk, all
     /// or nothing.
-    pub fn commit(
-        &mut self,
-        meta: &[u8],
-        rows: &[(Vec<u8>, Option<Vec<u8>>)],
-    ) -> Result<(), StoreError> {
-        let written = write(self.reopen()?, meta, rows);
+    pub fn commit(&mut self, meta: &[u8], rows: &Changes) -> Result<(), StoreError> {
+        let written = write(self.reopen()?, meta, false, rows);
+        written.map_err(|error| self.failure("write", error))
+    }
+
+    /// The same, but nothing stays of the rows that were there.
+    pub fn replace(&mut self, meta: &[u8], rows: &Changes) -> Result<(), StoreError> {
+        let written = write(self.reopen()?, meta, true, rows);
         written.map_err(|error| self.failure("write", error))
     }
 
@@ -95,7 +100,7 @@ impl Checkpoint {
         file.sync().map_err(sync)?;
         let database = open_database(file, &self.fault);
         let database = database.map_err(|error| self.explain("create", error))?;
-        let written = write(&database, &[], &[]);
+        let written = write(&database, &[], false, &[]);
         written.map_err(|error| self.explain("create", error))?;
         drop(database);
         self.disk.rename(FILE_NEW, FILE).map_err(io)?;
@@ -191,14 +196,13 @@ fn read(database: &Database) -> Result<Contents, redb::Error> {
     Ok(Contents { meta, rows })
 }
 
-fn write(
-    database: &Database,
-    meta: &[u8],
-    rows: &[(Vec<u8>, Option<Vec<u8>>)],
-) -> Result<(), redb::Error> {
+fn write(database: &Database, meta: &[u8], anew: bool, rows: &Changes) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     // A power cut then costs no reading of the whole file.
     transaction.set_quick_repair(true);
+    if anew {
+        transaction.delete_table(ROWS)?;
+    }
     {
         transaction.open_table(META)?.insert("", meta)?;
         let mut table = transaction.open_table(ROWS)?;

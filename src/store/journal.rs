@@ -159,10 +159,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Says that the checkpoint has everything up to `applied`: the journal may forget it. A
-    /// checkpoint beyond the end of the log begins a new one.
+    /// Says that the checkpoint has everything up to `applied`: the journal may forget it.
     pub fn cut(&mut self, applied: Position) {
-        self.restarts |= self.last() < applied.index;
         while self
             .live
             .front()
@@ -173,6 +171,18 @@ impl Journal {
         if applied.index > self.before.index {
             self.before = applied;
         }
+    }
+
+    /// Begins a new log after `applied`: what there is of the old one is void.
+    pub fn begin(&mut self, applied: Position) {
+        self.live.clear();
+        self.before = applied;
+        self.restarts = true;
+    }
+
+    /// Whether the log has begun anew and no record says so yet.
+    pub fn is_anew(&self) -> bool {
+        self.restarts
     }
 
     /// Whether a checkpoint should be made soon, so that the next turn has little to carry.
@@ -222,12 +232,6 @@ impl Journal {
         entries.first().map_or(self.live.len(), |first| {
             self.live.partition_point(|entry| entry.index < first.index)
         })
-    }
-
-    fn last(&self) -> u64 {
-        self.live
-            .back()
-            .map_or(self.before.index, |entry| entry.index)
     }
 }
 

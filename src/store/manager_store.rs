@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::raft::record::{Anchor, Entry, HardState, Restored};
-use crate::store::checkpoint::{self, Checkpoint};
+use crate::store::checkpoint::{self, Changes, Checkpoint};
 use crate::store::disk::Disk;
 use crate::store::error::{Damage, StoreError};
 use crate::store::journal::{Journal, Recovered};
 
-/// The format of the anchor in the checkpoint.
+/// The format of the record about the rows in the checkpoint.
 const FORMAT: u16 = 1;
 
 /// The log and the state of one manager.
@@ -19,6 +21,15 @@ pub struct ManagerStore {
     checkpoint: Checkpoint,
     /// Set by a failure that is not passing; nothing is written after it.
     failed: bool,
+}
+
+/// What the checkpoint's rows are.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    /// They are the state at it.
+    anchor: Anchor,
+    /// The log begins anew after it. A journal that does not say so is older, and void.
+    begins: bool,
 }
 
 /// What a store remembers.
@@ -44,10 +55,10 @@ impl ManagerStore {
         let names = names.map_err(|source| StoreError::io("list", place.clone(), source))?;
         let mut checkpoint = Checkpoint::open(Arc::clone(&disk))?;
         let contents = checkpoint.load()?;
-        let anchor = decode(&contents.meta, || disk.describe(checkpoint::FILE))?;
+        let record = decode(&contents.meta, || disk.describe(checkpoint::FILE))?;
         if !Journal::exists(&names) {
             // An anchor is written only when there is a journal.
-            if anchor != Anchor::default() {
+            if record.anchor != Anchor::default() {
                 let file = disk.describe("journal-0");
                 return Err(StoreError::Missing { file });
             }
@@ -59,12 +70,18 @@ impl ManagerStore {
             file: place.clone(),
             source,
         })?;
-        let (mut journal, recovered) = Journal::open(&disk)?;
-        let log = merge(anchor, recovered).map_err(|what| StoreError::Damaged {
+        let (mut journal, mut recovered) = Journal::open(&disk)?;
+        let applied = record.anchor.applied;
+        if record.begins && recovered.before != applied {
+            journal.begin(applied);
+            recovered.before = applied;
+            recovered.entries.clear();
+        }
+        let log = merge(record.anchor, recovered).map_err(|what| StoreError::Damaged {
             file: place.clone(),
             what,
         })?;
-        journal.cut(log.anchor.applied);
+        journal.cut(applied);
         let rows = contents.rows;
         let failed = false;
         let store = Self {
@@ -87,15 +104,23 @@ impl ManagerStore {
     /// Puts the rows that changed since the last checkpoint on the disk (`None` removes one), with
     /// the anchor that they are the state at, all or nothing; the journal may then forget the log
     /// up to it. All of the log up to there must have been appended before.
-    pub fn checkpoint(
-        &mut self,
-        anchor: &Anchor,
-        rows: &[(Vec<u8>, Option<Vec<u8>>)],
-    ) -> Result<(), StoreError> {
+    pub fn checkpoint(&mut self, anchor: &Anchor, rows: &Changes) -> Result<(), StoreError> {
         self.check()?;
-        let committed = self.checkpoint.commit(&encode(anchor), rows);
+        let committed = self
+            .checkpoint
+            .commit(&encode(anchor, self.journal.is_anew()), rows);
         self.note(committed)?;
         self.journal.cut(anchor.applied);
+        Ok(())
+    }
+
+    /// Puts a whole state on the disk, in the place of the state and the log that were there, all
+    /// or nothing. The log begins anew after its anchor.
+    pub fn begin(&mut self, anchor: &Anchor, rows: &Changes) -> Result<(), StoreError> {
+        self.check()?;
+        let replaced = self.checkpoint.replace(&encode(anchor, true), rows);
+        self.note(replaced)?;
+        self.journal.begin(anchor.applied);
         Ok(())
     }
 
@@ -118,21 +143,26 @@ impl ManagerStore {
     }
 }
 
-fn encode(anchor: &Anchor) -> Vec<u8> {
-    postcard::to_extend(anchor, FORMAT.to_le_bytes().to_vec()).expect("plain numbers always encode")
+fn encode(anchor: &Anchor, begins: bool) -> Vec<u8> {
+    let record = Record {
+        anchor: anchor.clone(),
+        begins,
+    };
+    postcard::to_extend(&record, FORMAT.to_le_bytes().to_vec())
+        .expect("plain numbers always encode")
 }
 
-fn decode(meta: &[u8], file: impl Fn() -> String) -> Result<Anchor, StoreError> {
+fn decode(meta: &[u8], file: impl Fn() -> String) -> Result<Record, StoreError> {
     if meta.is_empty() {
-        return Ok(Anchor::default());
+        return Ok(Record::default());
     }
     let damaged = || StoreError::Damaged {
         file: file(),
         what: Damage::Anchor,
     };
-    let (format, anchor) = meta.split_first_chunk().ok_or_else(damaged)?;
+    let (format, record) = meta.split_first_chunk().ok_or_else(damaged)?;
     match u16::from_le_bytes(*format) {
-        FORMAT => postcard::from_bytes(anchor).map_err(|_| damaged()),
+        FORMAT => postcard::from_bytes(record).map_err(|_| damaged()),
         found => Err(StoreError::Format {
             file: file(),
             found: found.into(),
@@ -145,18 +175,13 @@ fn decode(meta: &[u8], file: impl Fn() -> String) -> Result<Anchor, StoreError> 
 fn merge(mut anchor: Anchor, recovered: Recovered) -> Result<Restored, Damage> {
     let Recovered {
         hard_state,
-        mut before,
+        before,
         entries,
     } = recovered;
-    let applied = anchor.applied;
+    let applied = anchor.applied.index;
     let last = entries.last().map_or(before.index, |entry| entry.index);
-    if last < applied.index {
-        // Only a first checkpoint comes before any log.
-        if last > 0 {
-            let applied = applied.index;
-            return Err(Damage::Short { last, applied });
-        }
-        before = applied;
+    if last < applied {
+        return Err(Damage::Short { last, applied });
     }
     // The checkpoint may have seen a later term than the last record; a vote is for its term.
     if hard_state.term >= anchor.hard_state.term {

@@ -67,7 +67,7 @@ fn write() -> MemoryDisk {
     let Opened { log, rows } = expected();
     let bootstrap = Anchor::bootstrap(vec![300]);
     store
-        .checkpoint(&bootstrap, &[(b"gone".to_vec(), Some(Vec::new()))])
+        .begin(&bootstrap, &[(b"gone".to_vec(), Some(Vec::new()))])
         .unwrap();
     let hard_state = log.anchor.hard_state;
     store

@@ -121,8 +121,8 @@ fn written() -> &'static Files {
         let opened = ManagerStore::open(Arc::new(disk.clone()));
         let (mut store, _) = opened.expect("an empty disk gives a store");
         let mut anchor = Anchor::bootstrap(vec![1]);
-        let first = store.checkpoint(&anchor, &[(vec![b'?'], Some(vec![1; 50]))]);
-        first.expect("a checkpoint");
+        let first = store.begin(&anchor, &[(vec![b'?'], Some(vec![1; 50]))]);
+        first.expect("a beginning");
         for index in 2..6 {
             let entry = Entry {
                 index,

@@ -342,7 +342,7 @@ fn found(store: &mut ManagerStore, init: Init, nodes: &[(NodeId, &str)]) -> Open
     let rows: Vec<_> = state.objects().collect();
     let rows = rows.into_iter().map(|id| record::row(&state, id).unwrap());
     let rows: Vec<_> = rows.collect();
-    store.checkpoint(&anchor, &rows).unwrap();
+    store.begin(&anchor, &rows).unwrap();
     let rows = rows.into_iter().filter_map(|(key, row)| Some((key, row?)));
     Opened {
         log: Restored::from(anchor),

@@ -47,7 +47,7 @@ impl Seat {
         state.apply(anchor.applied.index, batch);
         let rows = state.objects().map(|id| record::row(&state, id));
         let rows: Vec<_> = rows.collect::<Result<_, _>>().unwrap();
-        store.checkpoint(&anchor, &rows).unwrap();
+        store.begin(&anchor, &rows).unwrap();
         Self {
             raft_id,
             manager: None,

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::raft::node::members::MembersChange;
 use crate::raft::record::EntryKind;
 
 mod cluster;
 mod hostile;
+mod membership;
 
 use cluster::Cluster;
 
@@ -240,29 +242,6 @@ fn no_vote_leaves_before_it_is_on_the_disk() {
             .iter()
             .any(|(_, message)| votes.contains(&message.0.msg_type))
     );
-}
-
-#[test]
-fn members_join_as_learners_and_leave() {
-    let mut cluster = Cluster::new(2);
-    cluster.add(3, &[1, 2]);
-    cluster.run(60);
-    cluster.propose("x");
-    cluster.change(MembersChange::AddLearner(3));
-    cluster.run(10);
-    assert_eq!(cluster.applied[&3], ["x"]);
-    cluster.change(MembersChange::AddVoter(3));
-    cluster.run(10);
-    let leader = cluster.leader().unwrap();
-    assert_eq!(cluster.nodes[&leader].anchor().conf_state.voters.len(), 3);
-    let other = leader % 3 + 1;
-    cluster.change(MembersChange::Remove(other));
-    cluster.cut_off.insert(other);
-    cluster.propose("y");
-    cluster.run(60);
-    assert_eq!(cluster.leader(), Some(leader));
-    assert_eq!(cluster.applied[&leader], ["x", "y"]);
-    assert_eq!(cluster.nodes[&leader].anchor().conf_state.voters.len(), 2);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn log_and_rows_are_there_after_a_power_cut() {
     let disk = MemoryDisk::default();
     let (mut store, _) = open(&disk);
     store
-        .checkpoint(&Anchor::bootstrap(vec![1]), &[row("a", "1"), row("b", "2")])
+        .begin(&Anchor::bootstrap(vec![1]), &[row("a", "1"), row("b", "2")])
         .unwrap();
     store
         .append(&[entry(2, 10), entry(3, 10)], state(1))
@@ -119,7 +119,7 @@ fn a_directory_of_the_host_serves_one_store_at_a_time() {
     let (mut store, opened) = ManagerStore::open(Arc::new(disk().unwrap())).unwrap();
     assert!(opened.is_new());
     store
-        .checkpoint(&Anchor::bootstrap(vec![1]), &[row("a", "1")])
+        .begin(&Anchor::bootstrap(vec![1]), &[row("a", "1")])
         .unwrap();
     store.append(&[entry(2, 10)], state(1)).unwrap();
     assert_eq!(

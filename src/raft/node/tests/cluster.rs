@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::raft::node::members::MembersChange;
 
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
@@ -17,6 +18,10 @@ pub(super) struct Cluster {
     disks: BTreeMap<u64, Restored>,
     pending: BTreeMap<u64, Vec<Persist>>,
     mail: Vec<Message>,
+    /// The state on its way to a member, with what a leader says of it.
+    states: Vec<(Message, Vec<String>)>,
+    /// What each member's log began after.
+    bases: BTreeMap<u64, Vec<String>>,
     now: u64,
     seed: u64,
 }
@@ -39,7 +44,16 @@ impl Cluster {
     }
 
     pub(super) fn add(&mut self, id: u64, voters: &[u64]) {
-        let restored = bootstrap(voters);
+        self.start(id, bootstrap(voters));
+    }
+
+    /// A member that knows nothing yet.
+    pub(super) fn join(&mut self, id: u64) {
+        self.start(id, Restored::default());
+    }
+
+    fn start(&mut self, id: u64, restored: Restored) {
+        self.bases.insert(id, Vec::new());
         let node = Node::new(id, restored.clone(), self.seed).unwrap();
         self.nodes.insert(id, node);
         self.disks.insert(id, restored);
@@ -87,6 +101,9 @@ impl Cluster {
                     self.collect(to);
                 }
             }
+            for (message, state) in std::mem::take(&mut self.states) {
+                self.take_over(&message, state);
+            }
             let ids: Vec<_> = self.nodes.keys().copied().collect();
             for id in ids {
                 self.write(id);
@@ -100,9 +117,30 @@ impl Cluster {
     pub(super) fn restart(&mut self, id: u64) {
         let disk = self.disks[&id].clone();
         self.pending.insert(id, Vec::new());
-        self.applied.insert(id, Vec::new());
+        self.applied.insert(id, self.bases[&id].clone());
         self.nodes
             .insert(id, Node::new(id, disk, self.seed).unwrap());
+    }
+
+    /// Forgets all of the leader's log that may be forgotten.
+    pub(super) fn compact(&mut self) {
+        let leader = self.leader().expect("a leader");
+        self.nodes.get_mut(&leader).unwrap().compact(u64::MAX);
+    }
+
+    /// The state gets to a member, which goes on from there if it lacks something.
+    fn take_over(&mut self, message: &Message, state: Vec<String>) {
+        let (from, to) = (message.from(), message.to());
+        let arrives = !self.cut_off.contains(&to);
+        let anchor = self.nodes[&to].take_over(message).unwrap();
+        if let Some(anchor) = anchor.filter(|_| arrives) {
+            self.disks.insert(to, anchor.into());
+            self.bases.insert(to, state);
+            self.restart(to);
+        }
+        let sender = self.nodes.get_mut(&from).unwrap();
+        sender.sent_snapshot(to, arrives);
+        self.collect(from);
     }
 
     fn write(&mut self, id: u64) {
@@ -126,6 +164,10 @@ impl Cluster {
         let node = self.nodes.get_mut(&id).unwrap();
         while let Some(ready) = node.ready() {
             self.mail.extend(ready.messages);
+            let state = &self.applied[&id];
+            let snapshots = ready.snapshots.into_iter();
+            self.states
+                .extend(snapshots.map(|message| (message, state.clone())));
             self.reads.entry(id).or_default().extend(ready.reads);
             self.pending.get_mut(&id).unwrap().extend(ready.persist);
             let texts = ready.committed.into_iter();

@@ -1,5 +1,7 @@
 //! Messages that no honest member sends: refused, and never the end of the process.
 
+use raft_proto::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
+
 use super::*;
 use crate::raft::record::EntryKind;
 

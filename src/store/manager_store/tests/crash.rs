@@ -9,6 +9,7 @@ use super::*;
 pub(super) enum Step {
     Append(Vec<Entry>, HardState),
     Checkpoint(Anchor, Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    Begin(Anchor, Vec<(Vec<u8>, Option<Vec<u8>>)>),
 }
 
 impl Step {
@@ -16,6 +17,7 @@ impl Step {
         match self {
             Self::Append(entries, hard_state) => store.append(entries, *hard_state),
             Self::Checkpoint(anchor, rows) => store.checkpoint(anchor, rows),
+            Self::Begin(anchor, rows) => store.begin(anchor, rows),
         }
     }
 }
@@ -60,6 +62,12 @@ impl Model {
                 }
                 self.rows.sort();
             }
+            Step::Begin(anchor, rows) => {
+                self.anchor = anchor.clone();
+                self.entries.clear();
+                let rows = rows.iter().cloned();
+                self.rows = rows.filter_map(|(key, row)| Some((key, row?))).collect();
+            }
         }
     }
 
@@ -77,12 +85,10 @@ impl Model {
 }
 
 /// Bootstrap, small and large entries, a lost tail, votes alone, turns with and without much to
-/// carry, a segment that has to grow, and checkpoints between them.
+/// carry, a segment that has to grow, and checkpoints between them; then twice another state and
+/// log in the place of all that.
 pub(super) fn script() -> Vec<Step> {
-    let mut steps = vec![Step::Checkpoint(
-        Anchor::bootstrap(vec![1]),
-        vec![row("a", "0")],
-    )];
+    let mut steps = vec![Step::Begin(Anchor::bootstrap(vec![1]), vec![row("a", "0")])];
     let append = |steps: &mut Vec<Step>, range: Range<u64>, bytes| {
         let first = range.start;
         let entries = range.map(|index| entry(index, bytes)).collect();
@@ -107,6 +113,13 @@ pub(super) fn script() -> Vec<Step> {
     append(&mut steps, 14..18, 500_000);
     append(&mut steps, 18..19, 10);
     checkpoint(&mut steps, 18);
+    steps.push(Step::Begin(anchor(40), vec![row("b", "40")]));
+    append(&mut steps, 41..43, 10);
+    checkpoint(&mut steps, 42);
+    append(&mut steps, 43..45, 10);
+    steps.push(Step::Begin(anchor(43), vec![row("b", "43")]));
+    checkpoint(&mut steps, 43);
+    append(&mut steps, 44..45, 20);
     steps
 }
 
@@ -158,7 +171,7 @@ fn a_power_cut_in_any_change_loses_nothing_acknowledged() {
     let (complete, _) = run(&disk, &script);
     let steps = disk.steps();
     assert!(
-        complete.anchor.applied.index == 18 && steps > 80,
+        complete.anchor.applied.index == 43 && steps > 80,
         "{steps} steps"
     );
     for step in 1..=steps {

@@ -71,7 +71,7 @@ fn written() -> MemoryDisk {
     let disk = MemoryDisk::default();
     let (mut store, _) = open(&disk);
     store
-        .checkpoint(&Anchor::bootstrap(vec![1]), &[row("a", "1")])
+        .begin(&Anchor::bootstrap(vec![1]), &[row("a", "1")])
         .unwrap();
     for index in 2..6 {
         store.append(&[entry(index, 50)], state(index - 1)).unwrap();

@@ -16,7 +16,7 @@ impl Member {
         let (mut store, mut opened) = ManagerStore::open(Arc::new(disk.clone()))?;
         if opened.is_new() {
             let anchor = Anchor::bootstrap(vec![1]);
-            store.checkpoint(&anchor, &[])?;
+            store.begin(&anchor, &[])?;
             opened.log = anchor.into();
         }
         let value = |(_, value)| String::from_utf8(value).unwrap();
