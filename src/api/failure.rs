@@ -75,9 +75,13 @@ impl From<Refusal> for Failure {
             | Refusal::Impossible(..) => StatusCode::BAD_REQUEST,
             Refusal::Predefined(_) => StatusCode::FORBIDDEN,
             // Docker answers 500 here, and clients know the text.
-            Refusal::OutOfSequence { .. } | Refusal::Storage(_) => {
+            Refusal::OutOfSequence { .. } | Refusal::Storage(_) | Refusal::NoCertificate(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+            Refusal::Inadmissible(_)
+            | Refusal::NoRequest(_)
+            | Refusal::NodeRemoved(_)
+            | Refusal::OtherKey(_) => StatusCode::FORBIDDEN,
             Refusal::NoLeader | Refusal::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, refusal)

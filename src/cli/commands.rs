@@ -89,6 +89,10 @@ pub const COMMANDS: &[&Command] = &[
     &stats::STATS,
     &swarm::INIT,
     &swarm::LEAVE,
+    &swarm::settings::CA,
+    &swarm::settings::UPDATE,
+    &swarm::token::JOIN_TOKEN,
+    &swarm::unlock::UNLOCK_KEY,
     &system::DIAL_STDIO,
     &version::VERSION,
 ];

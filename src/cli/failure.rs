@@ -57,6 +57,9 @@ pub enum Failure {
         /// The name asked for.
         name: String,
     },
+    /// A join token is for a role that there is not.
+    #[error("unknown role {0}")]
+    Role(String),
     /// The daemon's answer lacks what the command needs.
     #[error("the daemon's answer lacks {0}")]
     Lacking(&'static str),

@@ -87,7 +87,7 @@ fn row(node: &Value, info: &Value) -> Row {
     };
     let root = text(node, "/Description/TLSInfo/TrustRoot");
     let tls = match text(info, "/Swarm/Cluster/TLSInfo/TrustRoot") {
-        "" => "Unknown",
+        cluster if cluster.is_empty() || root.is_empty() => "Unknown",
         cluster if cluster == root => "Ready",
         _ => "Needs Rotation",
     };

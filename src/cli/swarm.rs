@@ -1,8 +1,11 @@
 //! `swarm`: the cluster as a whole.
 
+pub mod settings;
+pub mod token;
+pub mod unlock;
+
 use serde_json::{Value, json};
 
-use crate::cli::answer::text;
 use crate::cli::client::with_query;
 use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
@@ -22,21 +25,13 @@ pub const INIT: Command = Command {
             Kind::Text,
             "Advertised address (format: \"<ip|interface>[:port]\")",
         ),
-        Flag::new(
-            "autolock",
-            Kind::Switch,
-            "Enable manager autolocking (requiring an unlock key to start a stopped manager)",
-        ),
+        settings::AUTOLOCK,
         Flag::new(
             "availability",
             Kind::Text,
             "Availability of the node (\"active\", \"pause\", \"drain\") (default \"active\")",
         ),
-        Flag::new(
-            "cert-expiry",
-            Kind::Duration,
-            "Validity period for node certificates (ns|us|ms|s|m|h) (default 2160h0m0s)",
-        ),
+        settings::CERT_EXPIRY,
         Flag::new(
             "data-path-addr",
             Kind::Text,
@@ -58,11 +53,7 @@ pub const INIT: Command = Command {
             Kind::One("uint32", check_u32),
             "default address pool subnet mask length (default 24)",
         ),
-        Flag::new(
-            "dispatcher-heartbeat",
-            Kind::Duration,
-            "Dispatcher heartbeat period (ns|us|ms|s|m|h) (default 5s)",
-        ),
+        settings::DISPATCHER_HEARTBEAT,
         Flag::new(
             "force-new-cluster",
             Kind::Switch,
@@ -73,21 +64,9 @@ pub const INIT: Command = Command {
             Kind::One("node-addr", |_| Ok(())),
             "Listen address (format: \"<ip|interface>[:port]\") (default 0.0.0.0:2377)",
         ),
-        Flag::new(
-            "max-snapshots",
-            Kind::Uint,
-            "Number of additional Raft snapshots to retain",
-        ),
-        Flag::new(
-            "snapshot-interval",
-            Kind::Uint,
-            "Number of log entries between Raft snapshots (default 10000)",
-        ),
-        Flag::new(
-            "task-history-limit",
-            Kind::Int,
-            "Task history retention limit (default 5)",
-        ),
+        settings::MAX_SNAPSHOTS,
+        settings::SNAPSHOT_INTERVAL,
+        settings::TASK_HISTORY_LIMIT,
     ],
     run: Run(|context, parsed| Box::pin(init(context, parsed))),
 };
@@ -118,17 +97,10 @@ async fn init(context: Context, parsed: Parsed) -> Result<(), Failure> {
     print(&format!(
         "Swarm initialized: current node ({id}) is now a manager.\n\n"
     ))?;
-    let node = context.client.get(&format!("/nodes/{id}")).await?;
-    let swarm = context.client.get("/swarm").await?;
+    token::show(&context, id, "worker").await?;
     let program = context.program;
-    let (token, address) = (
-        text(&swarm, "/JoinTokens/Worker"),
-        text(&node, "/ManagerStatus/Addr"),
-    );
     print(&format!(
-        "To add a worker to this swarm, run the following command:\n\n    \
-         {program} swarm join --token {token} {address}\n\n\
-         To add a manager to this swarm, run '{program} swarm join-token manager' and follow the \
+        "To add a manager to this swarm, run '{program} swarm join-token manager' and follow the \
          instructions.\n"
     ))
 }
@@ -161,23 +133,9 @@ fn request(parsed: &Parsed) -> Result<Value, Failure> {
         "Dispatcher": {},
         "CAConfig": {},
         "TaskDefaults": {},
-        "EncryptionConfig": {"AutoLockManagers": parsed.on("autolock")},
+        "EncryptionConfig": {"AutoLockManagers": false},
     });
-    if let Some(limit) = parsed.int("task-history-limit") {
-        spec["Orchestration"]["TaskHistoryRetentionLimit"] = limit.into();
-    }
-    if let Some(entries) = parsed.uint("snapshot-interval") {
-        spec["Raft"]["SnapshotInterval"] = entries.into();
-    }
-    if let Some(count) = parsed.uint("max-snapshots") {
-        spec["Raft"]["KeepOldSnapshots"] = count.into();
-    }
-    if let Some(period) = parsed.duration_ns("dispatcher-heartbeat") {
-        spec["Dispatcher"]["HeartbeatPeriod"] = period.into();
-    }
-    if let Some(expiry) = parsed.duration_ns("cert-expiry") {
-        spec["CAConfig"]["NodeCertExpiry"] = expiry.into();
-    }
+    settings::merge(parsed, &mut spec);
     Ok(json!({
         "ListenAddr": parsed.text("listen-addr").unwrap_or("0.0.0.0:2377"),
         "AdvertiseAddr": parsed.text("advertise-addr").unwrap_or_default(),

@@ -3,13 +3,17 @@
 //! ```text
 //! STATE/id        tells this daemon from others
 //! STATE/images/   the image store          STATE/volumes/  named volumes
-//! STATE/member, STATE/manager/, STATE/layers/  this host's part in a swarm, see `swarm`
+//! STATE/member, STATE/identity, STATE/manager/, STATE/layers/  this host's part in a swarm, see
+//!                 `swarm`
 //! RUN/containers/, RUN/records/  what runs, gone after a reboot
 //! ```
 
 pub mod describe;
 pub mod address;
+pub mod record;
 pub mod member;
+pub mod identity;
+pub mod beginning;
 pub mod containers;
 pub mod sessions;
 pub mod swarm;

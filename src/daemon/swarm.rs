@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! STATE/member    which node this host is; without it nothing below counts
+//! STATE/identity  the node's key and certificate
 //! STATE/manager/  the manager's log and state
 //! STATE/layers/   the containers' writable layers
 //! STATE/mounts/   the layer below every image, of what is mounted over
@@ -23,16 +24,18 @@ use crate::agent::{self, Agent, Farewell};
 use crate::api::context::{Cluster, ClusterError, Init, MemberState, Membership};
 use crate::api::events::Events;
 use crate::daemon::address::{self, AddressError};
+use crate::daemon::beginning::{self, BeginningError};
 use crate::daemon::containers::{ContainersError, HostContainers};
-use crate::daemon::member::{self, Member, MemberError};
+use crate::daemon::identity::{Identity, IdentityError};
+use crate::daemon::member::{self, Member};
+use crate::daemon::record::RecordError;
 use crate::daemon::sessions;
 use crate::host::clock;
 use crate::host::rng::{EntropyError, Rng};
 use crate::host::wait::blocking;
 use crate::image::store::ImageStore;
-use crate::manager::genesis::Genesis;
 use crate::manager::run::{self as manager, ManagerHandle, RunError, StartError};
-use crate::model::id::{ClusterId, NodeId};
+use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
 use crate::runtime::containers::Runtime;
 use crate::runtime::volume::Volumes;
@@ -41,13 +44,6 @@ use crate::store::file_disk::{FileDisk, LockError};
 use crate::store::manager_store::{ManagerStore, Opened};
 use crate::transport::local;
 use crate::wire::control::{Request, Response};
-
-/// The raft id of the first manager of a swarm.
-const FIRST_RAFT_ID: u64 = 1;
-
-const DATA_PATH_PORT: u16 = 4789;
-const ADDRESS_POOL: &str = "10.0.0.0/8";
-const SUBNET_SIZE: u32 = 24;
 
 /// What a swarm needs of this host.
 #[derive(Debug)]
@@ -109,7 +105,9 @@ pub enum SwarmError {
     #[error("{0}")]
     Lock(#[from] LockError),
     #[error(transparent)]
-    Member(#[from] MemberError),
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     #[error(
         "{} is empty, but this host is a member of a swarm: restore it, or remove the file \
          \"member\" beside it to start outside any swarm",
@@ -128,6 +126,8 @@ pub enum SwarmError {
     Start(#[from] StartError),
     #[error("{}", chain(.0))]
     Manager(#[from] RunError),
+    #[error(transparent)]
+    Beginning(#[from] BeginningError),
     #[error("the agent cannot take over what an earlier daemon left: {0}")]
     Agent(#[from] ContainersError),
 }
@@ -159,7 +159,13 @@ impl Swarm {
         if opened.is_new() {
             return Err(SwarmError::Lost(self.manager_dir()));
         }
+        let known = Identity::load(&self.host.state_dir)?;
         let parts = self.start(member, store, opened)?;
+        if known.as_ref().is_none_or(|known| known.certified.is_none()) {
+            // A crash came in between.
+            let identity = known.map_or_else(Identity::generate, Ok)?;
+            self.certify(&parts, identity).await?;
+        }
         self.place.replace(Place::Inside(parts));
         Ok(())
     }
@@ -197,53 +203,32 @@ impl Swarm {
         let listen = default.unwrap_or(init.listen);
         let address = address::advertised(&init.advertise, listen)?;
         self.remove_state().await?;
-        let mut rng = Rng::from_entropy()?;
-        let node = NodeId(rng.next_u128());
-        let genesis = self.genesis(init, node, ClusterId(rng.next_u128()), address);
+        let description = self.host.description.clone();
+        let (genesis, identity) = beginning::begin(init, description, address)?;
+        identity.store(&self.host.state_dir)?;
+        let member = Member {
+            node: genesis.node,
+            address: genesis.address.clone(),
+            raft_id: genesis.raft_id,
+        };
         let (mut store, _) = self.open_store().await?;
         let (store, opened) = blocking(move || {
             let opened = manager::found(&mut store, genesis, clock::now())?;
             Ok::<_, StartError>((store, opened))
         })
         .await?;
-        let member = Member {
-            node,
-            address: address.ip().to_string(),
-            raft_id: FIRST_RAFT_ID,
-        };
         member::store(&self.host.state_dir, &member)?;
-        self.start(member, store, opened)
+        let parts = self.start(member, store, opened)?;
+        self.certify(&parts, identity).await?;
+        Ok(parts)
     }
 
-    fn genesis(
-        &self,
-        init: Init,
-        node: NodeId,
-        cluster: ClusterId,
-        address: SocketAddr,
-    ) -> Genesis {
-        let given = |value, default| if value == 0 { default } else { value };
-        let pools = match init.address_pools {
-            pools if pools.is_empty() => vec![ADDRESS_POOL.to_owned()],
-            pools => pools,
-        };
-        Genesis {
-            cluster,
-            spec: init.spec,
-            address_pools: pools,
-            subnet_size: if init.subnet_size == 0 {
-                SUBNET_SIZE
-            } else {
-                init.subnet_size
-            },
-            data_path_port: given(init.data_path_port, DATA_PATH_PORT),
-            node,
-            description: self.host.description.clone(),
-            availability: init.availability,
-            address: address.ip().to_string(),
-            manager_address: address.to_string(),
-            raft_id: FIRST_RAFT_ID,
-        }
+    /// Gets the first certificate of a manager's node: from itself.
+    async fn certify(&self, parts: &Parts, mut identity: Identity) -> Result<(), SwarmError> {
+        identity
+            .renew_here(parts.member.node, &parts.manager)
+            .await?;
+        Ok(identity.store(&self.host.state_dir)?)
     }
 
     async fn go(&self, force: bool) -> Result<(), ClusterError> {
@@ -334,6 +319,7 @@ impl Swarm {
 
     /// Removes what only counts while the host is in a swarm.
     async fn remove_state(&self) -> Result<(), SwarmError> {
+        Identity::forget(&self.host.state_dir)?;
         for path in [self.manager_dir(), self.layers_dir(), self.mounts_dir()] {
             let doomed = path.clone();
             match blocking(move || fs::remove_dir_all(doomed)).await {

@@ -57,6 +57,13 @@ pub fn entropy(bytes: &mut [u8]) -> Result<(), EntropyError> {
     getrandom::fill(bytes).map_err(EntropyError)
 }
 
+/// Random bytes that keys can be made from.
+pub fn random<const BYTES: usize>() -> Result<[u8; BYTES], EntropyError> {
+    let mut bytes = [0; BYTES];
+    entropy(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use x509_parser::prelude::FromDer;
 use crate::identity::certificate::{
     BACKDATED_MS, CERTIFICATE_BYTES_MAX, CertificateError, Facts, MANAGER, WORKER,
 };
-use crate::identity::key::{KeyError, PrivateKey};
+use crate::identity::key::{KeyError, PrivateKey, public_digest};
 use crate::model::id::{ClusterId, NodeId};
 use crate::model::spec::node::Role;
 use crate::model::time::Time;
@@ -71,6 +71,8 @@ pub enum AuthorityError {
     OtherKey,
     #[error("the new root has another name: only roots that skep made are cross-signed")]
     OtherName,
+    #[error("the root's key is not here")]
+    NoKey,
     #[error("the request for a certificate does not hold: {0}")]
     Request(&'static str),
     #[error("cannot sign a certificate: {0}")]
@@ -121,7 +123,7 @@ impl Authority {
         order: &Order<'_>,
         now: Time,
     ) -> Result<CertificateDer<'static>, AuthorityError> {
-        let public = requested_key(order.request)?;
+        let public = key_of(order.request)?;
         let role = match order.role {
             Role::Manager => MANAGER,
             Role::Worker => WORKER,
@@ -180,8 +182,17 @@ impl Authority {
     }
 }
 
+/// The digest of the public key of a request that holds; else what is wrong with it.
+pub fn requested_key(request: &[u8]) -> Result<[u8; 32], String> {
+    match key_of(request) {
+        Ok(public) => Ok(public_digest(&public.subject_public_key_info())),
+        Err(AuthorityError::Request(why)) => Err(why.to_owned()),
+        Err(other) => Err(other.to_string()),
+    }
+}
+
 /// The public key of a request, if its private half signed the request and it is of our kind.
-fn requested_key(request: &[u8]) -> Result<SubjectPublicKeyInfo, AuthorityError> {
+fn key_of(request: &[u8]) -> Result<SubjectPublicKeyInfo, AuthorityError> {
     let broken = AuthorityError::Request;
     if request.len() > CERTIFICATE_BYTES_MAX {
         return Err(broken("it is too long"));

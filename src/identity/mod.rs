@@ -16,6 +16,7 @@ pub mod key;
 pub mod token;
 pub mod certificate;
 pub mod authority;
+pub mod founding;
 pub mod seal;
 pub mod unlock;
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::identity::text;
 use crate::model::spec::node::Role;
 use crate::model::time::Time;
-use crate::model::trust::{TOKEN_SECRET_BYTES, TokenSecret, Trust};
+use crate::model::trust::{Inadmissible, TOKEN_SECRET_BYTES, TokenSecret, Trust};
 
 const PREFIX: &str = "SWMTKN-1-";
 /// Digits of 32 bytes and of 16 bytes in base 36.
@@ -32,17 +32,6 @@ pub struct Token {
      {SECRET_DIGITS} characters of 0-9 and a-z; \"swarm join-token\" on a manager shows it"
 )]
 pub struct NotAToken;
-
-/// Why a secret lets nobody join.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Inadmissible {
-    #[error("the join token is not this swarm's, or was rotated: ask a manager for the new one")]
-    Wrong,
-    #[error("the join token has expired: ask a manager for a new one")]
-    Expired,
-    #[error("the join token has been used as often as it may be: ask a manager for a new one")]
-    UsedUp,
-}
 
 impl Token {
     /// The token of the swarm whose root certificate this is.

@@ -84,10 +84,7 @@ impl Dispatcher {
         node: NodeId,
         description: NodeDescription,
     ) -> bool {
-        let bytes = postcard::experimental::serialized_size(&description).unwrap_or(usize::MAX);
-        if bytes > DESCRIPTION_BYTES_MAX {
-            let limit = DESCRIPTION_BYTES_MAX;
-            let reason = format!("the node describes itself in {bytes} bytes; at most {limit}");
+        if let Err(reason) = check_description(&description) {
             self.refuse(session, reason);
             return false;
         }
@@ -293,6 +290,17 @@ impl Dispatcher {
         let id = session.id;
         self.said
             .extend(messages.into_iter().map(|message| Said::Send(id, message)));
+    }
+}
+
+/// Whether a node's description of itself is short enough to be kept.
+pub fn check_description(description: &NodeDescription) -> Result<(), String> {
+    let bytes = postcard::experimental::serialized_size(description).unwrap_or(usize::MAX);
+    match bytes <= DESCRIPTION_BYTES_MAX {
+        true => Ok(()),
+        false => Err(format!(
+            "the node describes itself in {bytes} bytes; at most {DESCRIPTION_BYTES_MAX}"
+        )),
     }
 }
 

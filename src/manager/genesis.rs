@@ -10,6 +10,7 @@ use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::{BRIDGE, HOST, INGRESS, NONE, NetworkSpec, OVERLAY};
 use crate::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
 use crate::model::time::Time;
+use crate::model::trust::Trust;
 
 /// What `swarm init` decides.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub struct Genesis {
     pub address: String,
     pub manager_address: String,
     pub raft_id: u64,
+    /// The digest of the first node's public key.
+    pub key: Option<[u8; 32]>,
+    /// Root and tokens, drawn where there is randomness.
+    pub trust: Trust,
 }
 
 /// The changes that make a swarm of one manager, whose node is ready once its agent says hello.
@@ -43,6 +48,7 @@ pub fn genesis(start: Genesis, now: Time) -> Vec<Change> {
         address_pools: start.address_pools,
         subnet_size: start.subnet_size,
         data_path_port: start.data_path_port,
+        trust: start.trust,
     });
     let node = Change::CreateNode(NewNode {
         id: start.node,
@@ -62,6 +68,7 @@ pub fn genesis(start: Genesis, now: Time) -> Vec<Change> {
             raft_id: start.raft_id,
             address: start.manager_address,
         }),
+        key: start.key,
     });
     let local = [(BRIDGE, "bridge"), (HOST, "host"), (NONE, "null")];
     let local = local.map(|((id, name), driver)| Change::CreateNetwork {

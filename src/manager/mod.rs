@@ -34,6 +34,7 @@ mod quorum;
 mod forward;
 mod reads;
 mod reports;
+pub mod certify;
 pub mod run;
 
 use std::collections::VecDeque;

@@ -14,6 +14,7 @@ use futures_lite::future::{or, pending};
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::host::wait::{blocking, sleep};
+use crate::manager::certify::certify;
 use crate::manager::dispatcher::SessionId;
 use crate::manager::genesis::{Genesis, genesis};
 use crate::manager::{Effect, Event, Fatal, Manager, RequestId};
@@ -364,6 +365,8 @@ impl Runner {
                 self.jobs.push_back(Job::Checkpoint(anchor, rows));
             }
             Effect::Reply(id, answer) => {
+                let (state, rng) = (self.manager.state(), &mut self.rng);
+                let answer = answer.and_then(|answer| certify(state, clock::now(), rng, answer));
                 if let Some(asker) = self.requests.remove(&id) {
                     // Who asked may have gone meanwhile.
                     let _ = asker.try_send(answer);

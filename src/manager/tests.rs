@@ -1,6 +1,7 @@
 //! Stories: a manager with its log, and agents that the test plays.
 
 mod control;
+mod join;
 mod property;
 mod resources;
 mod running;

@@ -30,6 +30,7 @@ use crate::model::spec::node::{Availability, NodeDescription, NodeSpec};
 use crate::model::spec::service::ServiceSpec;
 use crate::model::state::State;
 use crate::model::time::Time;
+use crate::model::trust::tests::a_trust;
 
 /// The moment of every decision.
 pub const NOW: Time = Time(1_000_000_000);
@@ -175,6 +176,7 @@ impl World {
             description,
             status,
             manager: None,
+            key: None,
         })]);
     }
 
@@ -298,6 +300,7 @@ impl World {
             address_pools: Vec::new(),
             subnet_size: 24,
             data_path_port: 0,
+            trust: a_trust(),
         })]);
     }
 

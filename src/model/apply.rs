@@ -80,17 +80,18 @@ impl State {
     fn apply_change(&mut self, stamp: Stamp, change: &Change) {
         match change {
             Change::CreateCluster(new) => self.create_cluster(stamp, new),
-            Change::UpdateCluster { spec } => {
-                if let Some(old) = self.cluster().cloned() {
-                    let meta = stamp.respecified(old.meta);
-                    let new = Cluster {
-                        meta,
-                        spec: spec.clone(),
-                        ..(*old).clone()
-                    };
-                    self.put(ObjectId::Cluster, Some(Object::Cluster(Arc::new(new))));
-                }
-            }
+            Change::UpdateCluster { spec } => self.change_cluster(|cluster| {
+                cluster.meta = stamp.respecified(cluster.meta);
+                cluster.spec = spec.clone();
+            }),
+            Change::RotateTokens(tokens) => self.change_cluster(|cluster| {
+                cluster.meta = stamp.moved(cluster.meta);
+                cluster.trust.rotate(tokens);
+            }),
+            Change::UseToken(role) => self.change_cluster(|cluster| {
+                cluster.meta = stamp.moved(cluster.meta);
+                cluster.trust.use_token(*role);
+            }),
             Change::CreateNode(new) => self.create_node(stamp, new),
             Change::UpdateNode { id, spec } => self.change_node(*id, |node| {
                 node.meta = stamp.respecified(node.meta);
@@ -103,6 +104,10 @@ impl State {
             Change::SetNodeStatus { id, status } => self.change_node(*id, |node| {
                 node.meta = stamp.moved(node.meta);
                 node.status = status.clone();
+            }),
+            Change::SetNodeKey { id, key } => self.change_node(*id, |node| {
+                node.meta = stamp.moved(node.meta);
+                node.key = Some(*key);
             }),
             Change::RemoveNode { id } => self.put(ObjectId::Node(*id), None),
             Change::CreateService { id, spec } => self.create_service(stamp, *id, spec),
@@ -215,8 +220,16 @@ impl State {
             subnet_size: new.subnet_size,
             data_path_port: new.data_path_port,
             format: FORMAT,
+            trust: new.trust.clone(),
         };
         self.put(ObjectId::Cluster, Some(Object::Cluster(Arc::new(cluster))));
+    }
+
+    fn change_cluster(&mut self, change: impl FnOnce(&mut Cluster)) {
+        if let Some(mut cluster) = self.cluster().map(|cluster| (**cluster).clone()) {
+            change(&mut cluster);
+            self.put(ObjectId::Cluster, Some(Object::Cluster(Arc::new(cluster))));
+        }
     }
 
     fn create_node(&mut self, stamp: Stamp, new: &NewNode) {
@@ -227,6 +240,7 @@ impl State {
             description: new.description.clone(),
             status: new.status.clone(),
             manager: new.manager.clone(),
+            key: new.key,
         };
         self.put(ObjectId::Node(new.id), Some(Object::Node(Arc::new(node))));
     }

@@ -12,10 +12,11 @@ use crate::model::object::{
 };
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
-use crate::model::spec::node::{NodeDescription, NodeSpec};
+use crate::model::spec::node::{NodeDescription, NodeSpec, Role};
 use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
 use crate::model::time::Time;
+use crate::model::trust::{NewTokens, Trust};
 
 /// One log entry: changes that take effect together, stamped by the leader.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -124,6 +125,16 @@ pub enum Change {
     CountUpdateFailure {
         task: TaskId,
     },
+
+    /// The old tokens let nobody join any more; nodes that have joined stay.
+    RotateTokens(NewTokens),
+    /// A node has joined with the token of this role, whose uses are counted.
+    UseToken(Role),
+    /// The node has another key from now on.
+    SetNodeKey {
+        id: NodeId,
+        key: [u8; 32],
+    },
 }
 
 /// A service that goes back to its previous spec.
@@ -145,6 +156,7 @@ pub struct NewCluster {
     pub address_pools: Vec<String>,
     pub subnet_size: u32,
     pub data_path_port: u16,
+    pub trust: Trust,
 }
 
 /// A node that joins.
@@ -155,6 +167,7 @@ pub struct NewNode {
     pub description: NodeDescription,
     pub status: NodeStatus,
     pub manager: Option<ManagerMember>,
+    pub key: Option<[u8; 32]>,
 }
 
 /// A task made from its service's current spec.

@@ -188,6 +188,7 @@ mod tests {
             description,
             status,
             manager: None,
+            key: None,
         }
     }
 

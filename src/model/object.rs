@@ -14,6 +14,7 @@ use crate::model::spec::service::{ServiceMode, ServiceSpec};
 use crate::model::spec::task::TaskSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
 use crate::model::time::Time;
+use crate::model::trust::Trust;
 
 /// When an object came and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,7 @@ pub struct Cluster {
     pub data_path_port: u16,
     /// The format that log entries are written in; raised only when every manager supports it.
     pub format: u16,
+    pub trust: Trust,
 }
 
 /// A machine of the swarm.
@@ -51,6 +53,8 @@ pub struct Node {
     pub description: NodeDescription,
     pub status: NodeStatus,
     pub manager: Option<ManagerMember>,
+    /// The digest of the public key that its certificate is for.
+    pub key: Option<[u8; 32]>,
 }
 
 /// What the managers know of a node's life.

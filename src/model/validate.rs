@@ -17,6 +17,7 @@ use crate::model::spec::{ConfigSpec, SecretSpec};
 const TEXT_BYTES_MAX: usize = 64 << 10;
 const HEARTBEAT_NS_MIN: i64 = 500_000_000;
 const HEARTBEAT_NS_MAX: i64 = 3_600_000_000_000;
+const CERT_EXPIRY_NS_MIN: i64 = 3_600_000_000_000;
 
 /// Collects what is wrong with a spec.
 #[derive(Debug, Default)]
@@ -89,6 +90,20 @@ pub fn cluster(spec: &ClusterSpec) -> Vec<String> {
     problems.check(
         (HEARTBEAT_NS_MIN..=HEARTBEAT_NS_MAX).contains(&period),
         || format!("Dispatcher.HeartbeatPeriod: {period} ns: must be between 500ms and 1h"),
+    );
+    let expiry = spec.ca.node_cert_expiry_ns;
+    problems.check(expiry >= CERT_EXPIRY_NS_MIN, || {
+        format!("CAConfig.NodeCertExpiry: {expiry} ns: must be at least 1h")
+    });
+    problems.unsupported(
+        spec.ca.signing_ca_cert.is_empty(),
+        "CAConfig.SigningCACert",
+        "leave it out",
+    );
+    problems.unsupported(
+        spec.ca.force_rotate == 0,
+        "CAConfig.ForceRotate",
+        "leave it 0",
     );
     problems.unsupported(
         !spec.autolock_managers,

@@ -14,6 +14,8 @@ use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
+use crate::model::trust::{Inadmissible, NewTokens};
+use crate::wire::join::{Admission, Certified, Joining, Shown};
 
 /// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or
 /// names.
@@ -23,6 +25,8 @@ pub enum Request {
     UpdateCluster {
         version: u64,
         spec: ClusterSpec,
+        /// Drawn where the request came in.
+        tokens: NewTokens,
     },
 
     Nodes(Filters),
@@ -73,6 +77,13 @@ pub enum Request {
     RemoveConfig(String),
     CreateNetwork(NetworkSpec),
     RemoveNetwork(String),
+    /// A host wants to be a node.
+    Join(Box<Joining>),
+    /// A node wants a new certificate.
+    Renew {
+        shown: Shown,
+        request: Vec<u8>,
+    },
 }
 
 impl Request {
@@ -105,7 +116,9 @@ impl Request {
             | Self::UpdateConfig { .. }
             | Self::RemoveConfig(_)
             | Self::CreateNetwork(_)
-            | Self::RemoveNetwork(_) => false,
+            | Self::RemoveNetwork(_)
+            | Self::Join(_)
+            | Self::Renew { .. } => false,
         }
     }
 }
@@ -141,8 +154,16 @@ pub enum Response {
     Secret(Arc<Secret>),
     Configs(Vec<Arc<Config>>),
     Config(Arc<Config>),
-    Created { id: String, warnings: Vec<String> },
-    Done { warnings: Vec<String> },
+    Created {
+        id: String,
+        warnings: Vec<String>,
+    },
+    Done {
+        warnings: Vec<String>,
+    },
+    /// From the leader to the manager that was asked, which answers with [`Response::Certified`].
+    Admitted(Admission),
+    Certified(Certified),
 }
 
 /// A node, and what only its managers know at the moment.
@@ -324,4 +345,17 @@ pub enum Refusal {
          remove a network, or give one with --subnet"
     )]
     NoSubnet(String),
+    #[error(transparent)]
+    Inadmissible(Inadmissible),
+    #[error("the request for a certificate does not hold: {0}")]
+    NoRequest(String),
+    #[error("node {0} was removed from the swarm: leave it and join again")]
+    NodeRemoved(NodeId),
+    #[error(
+        "the certificate of node {0} ran out, and its key is not the one on record: leave the \
+         swarm and join again"
+    )]
+    OtherKey(NodeId),
+    #[error("the manager cannot sign a certificate: {0}")]
+    NoCertificate(String),
 }

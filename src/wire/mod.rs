@@ -1,9 +1,10 @@
 //! What crosses between parts: the session between agent and manager, the requests that the API
-//! makes of the managers, and what managers say to each other beside consensus. Everything can be
-//! sent: a frame is a protocol version, then postcard, and has a limit.
+//! makes of the managers, what managers say to each other beside consensus, and how nodes join.
+//! Everything can be sent: a frame is a protocol version, then postcard, and has a limit.
 
 pub mod frame;
 pub mod greeting;
 pub mod session;
 pub mod control;
 pub mod peer;
+pub mod join;

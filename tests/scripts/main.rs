@@ -64,6 +64,11 @@ fn secrets_and_configs() {
 }
 
 #[test]
+fn swarm_settings() {
+    tell("swarm_settings");
+}
+
+#[test]
 fn every_story_is_told() {
     let tests = include_str!("main.rs");
     for entry in fs::read_dir(stories()).unwrap() {

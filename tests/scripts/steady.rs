@@ -96,7 +96,7 @@ fn changing(line: &str) -> String {
                 shown.truncate(shown.len().saturating_sub(2));
                 "<time>".into()
             }
-            _ if before == "--token" => "<token>".into(),
+            _ if word.starts_with("SWMTKN-1-") => "<token>".into(),
             _ if before == "\"Index\":" => "<index>".into(),
             _ => match moment(word) {
                 Some(moment) => word.replace(moment, "<time>"),

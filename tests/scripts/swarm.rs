@@ -18,6 +18,7 @@ use skep::api::listen::{Address, Listener};
 use skep::host::clock::{self, Stopwatch};
 use skep::host::rng::Rng;
 use skep::host::wait::sleep;
+use skep::identity::founding;
 use skep::image::store::ImageStore;
 use skep::manager::genesis::{Genesis, genesis};
 use skep::manager::run::{self, ManagerHandle, Session};
@@ -29,6 +30,7 @@ use skep::model::spec::node::{
     EngineDescription, NodeDescription, NodeResources, NodeSpec, Platform,
 };
 use skep::model::state::State;
+use skep::model::trust::TokenSecret;
 use skep::raft::record::{Anchor, Restored};
 use skep::runtime::containers::{Runtime, Settings};
 use skep::runtime::volume::Volumes;
@@ -309,6 +311,8 @@ impl Cluster for Members {
 /// A swarm that has all its nodes from the start.
 fn found(store: &mut ManagerStore, init: Init, nodes: &[(NodeId, &str)]) -> Opened {
     let (now, manager) = (clock::now(), nodes[0]);
+    let secret = |byte| TokenSecret([byte; 16]);
+    let trust = founding::found(clock::now(), [1; 16], secret(1), secret(2)).unwrap();
     let start = Genesis {
         cluster: ClusterId(1),
         spec: init.spec,
@@ -321,6 +325,8 @@ fn found(store: &mut ManagerStore, init: Init, nodes: &[(NodeId, &str)]) -> Open
         address: "192.0.2.1".into(),
         manager_address: "192.0.2.1:2377".into(),
         raft_id: 1,
+        key: None,
+        trust,
     };
     let mut changes = genesis(start, now);
     let workers = nodes[1..].iter().zip(2..).map(|((id, board), number)| {
@@ -334,6 +340,7 @@ fn found(store: &mut ManagerStore, init: Init, nodes: &[(NodeId, &str)]) -> Open
                 ..NodeStatus::default()
             },
             manager: None,
+            key: None,
         })
     });
     changes.extend(workers);

@@ -11,6 +11,7 @@ use skep::model::spec::service::{
     FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
 };
 use skep::model::time::Time;
+use skep::model::trust::{JoinToken, TokenSecret, Trust};
 use skep::wire::control::{Request, ServiceUpdate};
 
 use crate::checkers::nothing_lost::NUMBER;
@@ -432,6 +433,7 @@ fn update_config(dice: &mut Rng) -> UpdateConfig {
 
 /// The first log entry: the swarm, the managers' nodes, and the other hosts.
 fn founding(managers: u64) -> Batch {
+    let token = |byte| JoinToken::new(TokenSecret([byte; 16]));
     let start = Genesis {
         cluster: ClusterId(1),
         spec: ClusterSpec::default(),
@@ -444,6 +446,13 @@ fn founding(managers: u64) -> Batch {
         address: "127.0.0.1".into(),
         manager_address: "127.0.0.1:2377".into(),
         raft_id: 1,
+        key: None,
+        trust: Trust {
+            root: b"root".to_vec(),
+            key: None,
+            worker: token(1),
+            manager: token(2),
+        },
     };
     let mut changes = genesis(start, START);
     changes.extend((2..=HOSTS.max(managers)).map(|number| {
@@ -465,6 +474,7 @@ fn founding(managers: u64) -> Batch {
             description: NodeDescription::default(),
             status: NodeStatus::default(),
             manager,
+            key: None,
         })
     }));
     Batch { at: START, changes }

@@ -39,6 +39,7 @@ pub fn show(view: &NodeView) -> json::Node {
         description,
         status,
         manager,
+        key: _,
     } = &*view.node;
     json::Node {
         id: id.to_string(),

@@ -2,10 +2,15 @@
 
 use crate::api::convert::task_spec::{read_driver, show_driver};
 use crate::api::types::ObjectVersion;
+use crate::api::types::node::TlsInfo;
 use crate::api::types::swarm as json;
 use crate::api::types::timestamp::rfc3339;
+use crate::identity::certificate::Facts;
+use crate::identity::text::{base64, certificate_pem};
+use crate::identity::token::Token;
 use crate::model::object::Cluster;
 use crate::model::spec::cluster as model;
+use crate::model::spec::node::Role;
 
 /// The spec that a client gave. As in Docker, what it leaves at zero stays what it is in `now`.
 pub fn read(given: json::SwarmSpec, now: &model::ClusterSpec) -> model::ClusterSpec {
@@ -43,8 +48,23 @@ pub fn read(given: json::SwarmSpec, now: &model::ClusterSpec) -> model::ClusterS
     }
 }
 
-/// The swarm.
+/// The swarm with its join tokens, for who manages it.
 pub fn show(cluster: &Cluster) -> json::Swarm {
+    let token = |role| {
+        let token = Token::new(&cluster.trust.root, cluster.trust.token(role).secret);
+        token.text().to_string()
+    };
+    json::Swarm {
+        join_tokens: json::JoinTokens {
+            worker: token(Role::Worker),
+            manager: token(Role::Manager),
+        },
+        ..show_openly(cluster)
+    }
+}
+
+/// The swarm without what lets a node join it.
+pub fn show_openly(cluster: &Cluster) -> json::Swarm {
     json::Swarm {
         id: cluster.id.to_string(),
         version: ObjectVersion {
@@ -53,10 +73,23 @@ pub fn show(cluster: &Cluster) -> json::Swarm {
         created_at: rfc3339(cluster.meta.created_at),
         updated_at: rfc3339(cluster.meta.updated_at),
         spec: show_spec(&cluster.spec),
+        tls_info: show_root(&cluster.trust.root),
         default_addr_pool: cluster.address_pools.clone(),
         subnet_size: cluster.subnet_size,
         data_path_port: cluster.data_path_port.into(),
         ..json::Swarm::default()
+    }
+}
+
+/// Docker's words on the root that certificates are issued by.
+fn show_root(root: &[u8]) -> TlsInfo {
+    let Ok(facts) = Facts::read(root) else {
+        return TlsInfo::default();
+    };
+    TlsInfo {
+        trust_root: certificate_pem(root),
+        cert_issuer_subject: base64(&facts.subject),
+        cert_issuer_public_key: base64(&facts.public),
     }
 }
 

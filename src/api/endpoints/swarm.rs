@@ -13,9 +13,12 @@ use crate::api::convert::words::AVAILABILITIES;
 use crate::api::endpoints::odd_answer;
 use crate::api::failure::Failure;
 use crate::api::types::swarm as json;
+use crate::host::rng::random;
 use crate::model::address::Subnet;
 use crate::model::object::Cluster;
 use crate::model::spec::cluster::ClusterSpec;
+use crate::model::trust::{JoinToken, NewTokens, TokenSecret};
+use crate::model::validate;
 use crate::wire::control::{Request, Response};
 
 const PORT: u16 = 2377;
@@ -47,17 +50,15 @@ pub async fn leave(call: Call) -> Result<Answer, Failure> {
 
 pub async fn update(mut call: Call) -> Result<Answer, Failure> {
     let given: json::SwarmSpec = call.json().await?;
-    for rotation in [
-        "rotateWorkerToken",
-        "rotateManagerToken",
-        "rotateManagerUnlockKey",
-    ] {
-        if call.query.flag(rotation) {
-            return Err(Failure::unsupported(format!(
-                "skep does not support {rotation} yet"
-            )));
-        }
+    if call.query.flag("rotateManagerUnlockKey") {
+        return Err(Failure::unsupported(
+            "skep does not support rotateManagerUnlockKey yet",
+        ));
     }
+    let tokens = NewTokens {
+        worker: new_token(call.query.flag("rotateWorkerToken"))?,
+        manager: new_token(call.query.flag("rotateManagerToken"))?,
+    };
     let version = call.query.number("version")?;
     let version = version.ok_or_else(|| Failure::bad("the parameter version is missing"))?;
     if given.encryption_config.auto_lock_managers {
@@ -65,7 +66,12 @@ pub async fn update(mut call: Call) -> Result<Answer, Failure> {
     }
     let now = cluster(&call).await?;
     let spec = convert::read(given, &now.spec);
-    match call.ask(Request::UpdateCluster { version, spec }).await? {
+    let request = Request::UpdateCluster {
+        version,
+        spec,
+        tokens,
+    };
+    match call.ask(request).await? {
         Response::Done { .. } => Ok(answer::empty(StatusCode::OK)),
         _ => Err(odd_answer()),
     }
@@ -90,6 +96,15 @@ pub async fn cluster(call: &Call) -> Result<std::sync::Arc<Cluster>, Failure> {
     }
 }
 
+/// A new join token, if the old one is to be rotated.
+fn new_token(rotates: bool) -> Result<Option<JoinToken>, Failure> {
+    let secret = rotates
+        .then(random)
+        .transpose()
+        .map_err(Failure::internal)?;
+    Ok(secret.map(|secret| JoinToken::new(TokenSecret(secret))))
+}
+
 fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
     if given.auto_lock_managers || given.spec.encryption_config.auto_lock_managers {
         return Err(Failure::bad(AUTOLOCK));
@@ -102,12 +117,16 @@ fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
     let data_path_port = problems.port("DataPathPort", given.data_path_port);
     let listen = read_listen(&given.listen_addr, &mut problems);
     check_pools(&given.default_addr_pool, given.subnet_size, &mut problems);
+    let spec = convert::read(given.spec, &ClusterSpec::default());
+    for problem in validate::cluster(&spec) {
+        problems.add(problem);
+    }
     problems.or(()).map_err(Failure::from)?;
     Ok(Init {
         listen,
         advertise: given.advertise_addr,
         availability: availability.unwrap_or_default(),
-        spec: convert::read(given.spec, &ClusterSpec::default()),
+        spec,
         address_pools: given.default_addr_pool,
         subnet_size: given.subnet_size,
         data_path_port,

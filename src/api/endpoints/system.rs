@@ -130,7 +130,7 @@ async fn swarm_info(call: &Call) -> SwarmInfo {
         return info;
     }
     if let Ok(Response::Cluster(cluster)) = call.ask(Request::Cluster).await {
-        info.cluster = Some(convert::show(&cluster));
+        info.cluster = Some(convert::show_openly(&cluster));
     }
     if let Ok(Response::Nodes(nodes)) = call.ask(Request::Nodes(Filters::default())).await {
         let managers = nodes.iter().filter_map(|view| {

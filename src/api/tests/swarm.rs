@@ -12,11 +12,15 @@ use super::Rig;
 use crate::api::context::{Cluster, ClusterError, Init, MemberState, Membership};
 use crate::host::clock;
 use crate::host::rng::Rng;
+use crate::identity::founding;
+use crate::identity::text::from_base64;
+use crate::identity::token::Token;
 use crate::manager::genesis::Genesis;
 use crate::manager::run::{self, ManagerHandle, Session};
 use crate::model::id::{ClusterId, NodeId};
 use crate::model::object::{ContainerStatus, TaskState, TaskStatus};
 use crate::model::spec::node::{EngineDescription, NodeDescription, NodeResources, Platform};
+use crate::model::trust::TokenSecret;
 use crate::store::manager_store::ManagerStore;
 use crate::store::memory_disk::MemoryDisk;
 use crate::wire::control;
@@ -43,6 +47,8 @@ impl Managed {
 
     fn begin(&self, init: Init) -> ManagerHandle {
         let (mut store, _) = ManagerStore::open(Arc::new(MemoryDisk::default())).unwrap();
+        let secret = |byte| TokenSecret([byte; 16]);
+        let trust = founding::found(clock::now(), [1; 16], secret(1), secret(2)).unwrap();
         let genesis = Genesis {
             cluster: ClusterId(1),
             spec: init.spec,
@@ -55,6 +61,8 @@ impl Managed {
             address: "192.0.2.7".into(),
             manager_address: "192.0.2.7:2377".into(),
             raft_id: 1,
+            key: None,
+            trust,
         };
         let opened = run::found(&mut store, genesis, clock::now()).unwrap();
         let manager = run::resume(opened, 1, 1).unwrap();
@@ -185,6 +193,8 @@ fn steady(value: &mut Value) {
                     "CreatedAt" | "UpdatedAt" | "Timestamp" => *field = "TIME".into(),
                     "Index" => *field = "INDEX".into(),
                     "ID" | "ServiceID" => *field = "ID".into(),
+                    "TrustRoot" | "CertIssuerPublicKey" => *field = "BASE64".into(),
+                    "Worker" | "Manager" => *field = "TOKEN".into(),
                     _ => steady(field),
                 }
             }
@@ -262,6 +272,11 @@ fn nodes_the_swarm_and_info_are_shown_as_docker_shows_them() {
     );
     let (_, info) = rig.ask("GET", "/info", "");
     let swarm = &info["Swarm"];
+    assert_eq!(swarm["Cluster"]["JoinTokens"], Value::Null);
+    assert_eq!(
+        swarm["Cluster"]["TLSInfo"],
+        rig.ask("GET", "/swarm", "").1["TLSInfo"]
+    );
     assert_eq!(swarm["NodeID"], NODE.to_string());
     assert_eq!(swarm["LocalNodeState"], "active");
     assert_eq!(
@@ -270,6 +285,40 @@ fn nodes_the_swarm_and_info_are_shown_as_docker_shows_them() {
     );
     assert_eq!(swarm["RemoteManagers"][0]["Addr"], "192.0.2.7:2377");
     assert_eq!(rig.ask("GET", "/networks/host", "").1["Driver"], "host");
+}
+
+#[test]
+fn join_tokens_pin_the_root_and_are_rotated_one_by_one() {
+    let (rig, _managed) = swarm();
+    let (_, before) = rig.ask("GET", "/swarm", "");
+    let token = |swarm: &Value, role: &str| -> Token {
+        swarm["JoinTokens"][role].as_str().unwrap().parse().unwrap()
+    };
+    let pem = before["TLSInfo"]["TrustRoot"].as_str().unwrap();
+    let root: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    assert!(token(&before, "Worker").pins(&from_base64(&root).unwrap()));
+
+    let version = before["Version"]["Index"].as_u64().unwrap();
+    let path = format!("/swarm/update?version={version}&rotateWorkerToken=true");
+    let spec = before["Spec"].to_string();
+    assert_eq!(rig.ask("POST", &path, &spec).0, 200);
+    let (_, after) = rig.ask("GET", "/swarm", "");
+    assert_ne!(token(&after, "Worker"), token(&before, "Worker"));
+    assert_eq!(token(&after, "Manager"), token(&before, "Manager"));
+    assert_eq!(after["Spec"], before["Spec"]);
+    assert_eq!(
+        rig.ask("POST", &path, &spec).0,
+        500,
+        "the version is of before"
+    );
+}
+
+#[test]
+fn what_a_swarm_cannot_be_set_to_is_refused() {
+    let (rig, _) = Rig::managed();
+    let short = r#"{"Spec": {"CAConfig": {"NodeCertExpiry": 1800000000000}}}"#;
+    let expect = "CAConfig.NodeCertExpiry: 1800000000000 ns: must be at least 1h";
+    rig.check_refused("POST", "/swarm/init", short, (400, expect));
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod resources;
 pub mod services;
 pub mod nodes;
 pub mod networks;
+pub mod join;
 
 use std::collections::BTreeSet;
 
@@ -101,7 +102,11 @@ fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Re
 /// Puts what a request changes into the draft, all of it or, if it is refused, nothing.
 pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<Response, Refusal> {
     match request {
-        Request::UpdateCluster { version, spec } => nodes::update_cluster(draft, version, spec),
+        Request::UpdateCluster {
+            version,
+            spec,
+            tokens,
+        } => nodes::update_cluster(draft, version, spec, tokens),
         Request::UpdateNode {
             node,
             version,
@@ -131,6 +136,8 @@ pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<R
         Request::RemoveConfig(config) => resources::remove_config(draft, &config),
         Request::CreateNetwork(spec) => networks::create(draft, spec, rng),
         Request::RemoveNetwork(network) => networks::remove(draft, &network),
+        Request::Join(host) => join::join(draft, *host, rng),
+        Request::Renew { shown, request } => join::renew(draft, shown, request),
         // Everything else is answered by `read`.
         _ => Ok(done()),
     }

@@ -9,11 +9,19 @@ use crate::model::object::{Cluster, Node, NodeState};
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::state::State;
+use crate::model::trust::NewTokens;
 use crate::model::validate;
 use crate::wire::control::{NodeView, ObjectKind, Refusal, Response};
 
+/// The swarm as it is answered: the root's key stays with the managers.
 pub fn cluster(state: &State) -> Result<Arc<Cluster>, Refusal> {
-    state.cluster().cloned().ok_or(Refusal::NoLeader)
+    let mut shown = Cluster::clone(own(state)?);
+    shown.trust.key = None;
+    Ok(Arc::new(shown))
+}
+
+pub(super) fn own(state: &State) -> Result<&Arc<Cluster>, Refusal> {
+    state.cluster().ok_or(Refusal::NoLeader)
 }
 
 pub fn view(presence: &Presence, node: &Arc<Node>) -> NodeView {
@@ -29,15 +37,15 @@ pub fn update_cluster(
     draft: &mut Draft<'_>,
     version: u64,
     spec: ClusterSpec,
+    tokens: NewTokens,
 ) -> Result<Response, Refusal> {
-    let old = cluster(draft.state())?;
+    let old = own(draft.state())?;
     check_version(ObjectKind::Cluster, old.id, old.meta.version, version)?;
-    let mut problems = validate::cluster(&spec);
-    if spec.ca != old.spec.ca {
-        problems.push("CAConfig: not supported yet; leave it as it is".to_owned());
-    }
-    check_spec(ObjectKind::Cluster, &spec, problems)?;
+    check_spec(ObjectKind::Cluster, &spec, validate::cluster(&spec))?;
     draft.push(Change::UpdateCluster { spec });
+    if tokens != NewTokens::default() {
+        draft.push(Change::RotateTokens(tokens));
+    }
     Ok(done())
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::manager::tests::swarm::{NODE, Swarm, create_request};
 use crate::model::object::TaskState;
+use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::{HOST, NetworkSpec};
 use crate::model::spec::service::ServiceMode;
+use crate::model::trust::{JoinToken, NewTokens, TokenSecret};
 use crate::wire::control::{Filters, ObjectKind, Refusal, Request, Response, ServiceUpdate};
 
 fn filters(pairs: &[(&str, &str)]) -> Filters {
@@ -53,6 +55,33 @@ fn tasks(swarm: &mut Swarm, pairs: &[(&str, &str)]) -> Vec<String> {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_swarm_shows_its_tokens_but_never_its_key_and_rotates_one_token_at_a_time() {
+    let mut swarm = Swarm::new();
+    let shown = |swarm: &mut Swarm| match swarm.ask(Request::Cluster) {
+        Ok(Response::Cluster(cluster)) => cluster,
+        other => panic!("{other:?}"),
+    };
+    let before = shown(&mut swarm);
+    assert_eq!(before.trust.key, None);
+    let token = JoinToken::new(TokenSecret([9; 16]));
+    let rotation = |version| Request::UpdateCluster {
+        version,
+        spec: ClusterSpec::default(),
+        tokens: NewTokens {
+            worker: Some(token),
+            manager: None,
+        },
+    };
+    swarm.ask(rotation(before.meta.version)).unwrap();
+    let after = shown(&mut swarm);
+    assert_eq!(after.trust.worker, token);
+    assert_eq!(after.trust.manager, before.trust.manager);
+    assert!(swarm.state().cluster().unwrap().trust.key.is_some());
+    let stale = swarm.ask(rotation(before.meta.version)).unwrap_err();
+    assert!(matches!(stale, Refusal::OutOfSequence { .. }), "{stale}");
 }
 
 #[test]
@@ -310,7 +339,13 @@ fn a_lowered_history_limit_is_applied_at_once() {
     let mut spec = cluster.spec.clone();
     spec.orchestration.task_history_limit = Some(1);
     let version = cluster.meta.version;
-    swarm.ask(Request::UpdateCluster { version, spec }).unwrap();
+    let tokens = NewTokens::default();
+    let update = Request::UpdateCluster {
+        version,
+        spec,
+        tokens,
+    };
+    swarm.ask(update).unwrap();
     assert_eq!(swarm.tasks("web").len(), 3);
 }
 

@@ -128,6 +128,7 @@ impl World {
                 ..NodeStatus::default()
             },
             manager: None,
+            key: None,
         })
     }
 

@@ -16,6 +16,7 @@ use crate::model::spec::node::{Availability, NodeDescription};
 use crate::model::spec::service::{ServiceMode, ServiceSpec};
 use crate::model::state::State;
 use crate::model::time::Time;
+use crate::model::trust::tests::a_trust;
 use crate::raft::node::{Node, Persist};
 use crate::raft::record::{Anchor, Entry, HardState, Position, Restored};
 use crate::wire::control::{Refusal, Request, Response, ServiceUpdate};
@@ -39,6 +40,8 @@ pub fn a_genesis() -> Genesis {
         address: "127.0.0.1".into(),
         manager_address: "127.0.0.1:2377".into(),
         raft_id: 1,
+        key: None,
+        trust: a_trust(),
     }
 }
 

@@ -232,7 +232,9 @@ fn settings_of_the_swarm_are_checked() {
     assert_eq!(cluster(&spec), Vec::<String>::new());
     spec.autolock_managers = true;
     spec.heartbeat_period_ns = 1;
-    assert_eq!(cluster(&spec).len(), 2);
+    spec.ca.node_cert_expiry_ns = 3_599_999_999_999;
+    spec.ca.force_rotate = 1;
+    assert_eq!(cluster(&spec).len(), 4);
 }
 
 #[track_caller]

@@ -1,0 +1,120 @@
+//! What this host is known by: its key, and the certificate that a manager gave it. The key is kept
+//! before anybody is asked for a certificate, so a host that has to ask twice is one node.
+
+use std::path::Path;
+
+use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::record::{Kind, RecordError};
+use crate::identity::certificate::{CertificateError, Dates, Peer, verify};
+use crate::identity::key::{KeyError, PrivateKey, public_digest};
+use crate::manager::run::ManagerHandle;
+use crate::model::id::NodeId;
+use crate::model::trust::Hidden;
+use crate::wire::control::{Refusal, Request, Response};
+use crate::wire::join::{Certified, Shown};
+
+const FILE: Kind = Kind {
+    name: "identity",
+    hint: "remove it, and this host gets a new key",
+};
+
+/// A key, and the certificate for it once there is one.
+#[derive(Debug)]
+pub struct Identity {
+    pub key: PrivateKey,
+    pub certified: Option<Certified>,
+}
+
+/// What the file holds.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    key: Hidden,
+    certified: Option<Certified>,
+}
+
+/// Why a host has no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("the certificate that the manager gave this node does not hold: {0}")]
+    Certificate(#[from] CertificateError),
+    #[error("the certificate that the manager gave this node is for another key")]
+    OtherKey,
+    #[error("the manager gave this node no certificate: {0}")]
+    Refused(Refusal),
+    #[error("the manager gave this node no certificate but another answer")]
+    NoCertificate,
+}
+
+impl Identity {
+    /// A new key.
+    pub fn generate() -> Result<Self, IdentityError> {
+        let key = PrivateKey::generate()?;
+        let certified = None;
+        Ok(Self { key, certified })
+    }
+
+    /// Reads the file of `state_dir`, if there is one.
+    pub fn load(state_dir: &Path) -> Result<Option<Self>, IdentityError> {
+        let Some(Record { key, certified }) = FILE.load(state_dir)? else {
+            return Ok(None);
+        };
+        let key = PrivateKey::from_pkcs8(&key.0)?;
+        Ok(Some(Self { key, certified }))
+    }
+
+    pub fn store(&self, state_dir: &Path) -> Result<(), IdentityError> {
+        let record = Record {
+            key: Hidden(self.key.pkcs8().to_vec()),
+            certified: self.certified.clone(),
+        };
+        Ok(FILE.store(state_dir, &record)?)
+    }
+
+    pub fn forget(state_dir: &Path) -> Result<(), RecordError> {
+        FILE.forget(state_dir)
+    }
+
+    /// The digest of the public key.
+    pub fn digest(&self) -> [u8; 32] {
+        public_digest(&self.key.public())
+    }
+
+    /// Asks for a certificate at this host's own manager.
+    pub async fn renew_here(
+        &mut self,
+        node: NodeId,
+        manager: &ManagerHandle,
+    ) -> Result<Peer, IdentityError> {
+        let shown = Shown {
+            node,
+            key: self.digest(),
+            ran_out: false,
+        };
+        let request = self.key.request()?;
+        let answer = manager.request(Request::Renew { shown, request }).await;
+        match answer.map_err(IdentityError::Refused)? {
+            Response::Certified(certified) => self.certify(certified, Dates::Unchecked),
+            _ => Err(IdentityError::NoCertificate),
+        }
+    }
+
+    /// Takes in a certificate, if it is one for this key; what it says.
+    pub fn certify(&mut self, certified: Certified, dates: Dates) -> Result<Peer, IdentityError> {
+        let der = |parts: &[Vec<u8>]| -> Vec<CertificateDer<'static>> {
+            parts.iter().cloned().map(Into::into).collect()
+        };
+        let (chain, roots) = (der(&certified.chain), der(&certified.roots));
+        let peer = verify(&chain, &roots, Some(certified.cluster), dates)?;
+        if peer.public_key != self.digest() || peer.node != certified.node {
+            return Err(IdentityError::OtherKey);
+        }
+        self.certified = Some(certified);
+        Ok(peer)
+    }
+}

@@ -1,0 +1,142 @@
+//! Signs the certificates of nodes that were admitted. Signatures draw on randomness that nobody
+//! can provide, so this is no part of `Manager::step`: whoever runs a manager does it where the
+//! node asked, with the key that every manager has.
+
+use crate::host::rng::Rng;
+use crate::identity::authority::{Authority, AuthorityError, Order, SERIAL_BYTES};
+use crate::model::object::Cluster;
+use crate::model::state::State;
+use crate::model::time::{Time, ms_of_ns};
+use crate::wire::control::{Refusal, Response};
+use crate::wire::join::{Admission, Certified};
+
+/// The answer with a certificate in the place of the permission to sign one.
+pub fn certify(
+    state: &State,
+    now: Time,
+    rng: &mut Rng,
+    response: Response,
+) -> Result<Response, Refusal> {
+    let Response::Admitted(admission) = response else {
+        return Ok(response);
+    };
+    let cluster = state.cluster().ok_or(Refusal::NoLeader)?;
+    let signed = sign(cluster, now, rng, &admission);
+    let chain = signed.map_err(|error| Refusal::NoCertificate(error.to_string()))?;
+    let members = state
+        .nodes()
+        .iter()
+        .filter_map(|node| node.manager.as_ref());
+    Ok(Response::Certified(Certified {
+        node: admission.node,
+        role: admission.role,
+        raft_id: admission.raft_id,
+        cluster: cluster.id,
+        chain,
+        roots: vec![cluster.trust.root.clone()],
+        managers: members.map(|member| member.address.clone()).collect(),
+        at: now,
+    }))
+}
+
+fn sign(
+    cluster: &Cluster,
+    now: Time,
+    rng: &mut Rng,
+    admission: &Admission,
+) -> Result<Vec<Vec<u8>>, AuthorityError> {
+    let trust = &cluster.trust;
+    let key = trust.key.as_ref().ok_or(AuthorityError::NoKey)?;
+    let authority = Authority::from_stored(trust.root.clone(), &key.0)?;
+    let order = Order {
+        request: &admission.request,
+        node: admission.node,
+        role: admission.role,
+        cluster: cluster.id,
+        life_ms: ms_of_ns(cluster.spec.ca.node_cert_expiry_ns),
+        serial: rng.next_u128().to_be_bytes(),
+    };
+    let certificate = authority.issue(&order, now)?;
+    Ok(vec![certificate.to_vec(), trust.root.clone()])
+}
+
+const _: () = assert!(SERIAL_BYTES == size_of::<u128>());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::certificate::{Dates, verify};
+    use crate::identity::founding::found;
+    use crate::identity::key::{PrivateKey, public_digest};
+    use crate::manager::genesis::genesis;
+    use crate::manager::tests::swarm::{NODE, a_genesis};
+    use crate::model::change::Batch;
+    use crate::model::spec::node::Role;
+    use crate::model::trust::TokenSecret;
+
+    const NOW: Time = Time(1_800_000_000_000);
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn state(has_key: bool) -> State {
+        let secret = TokenSecret([1; 16]);
+        let mut start = a_genesis();
+        start.trust = found(NOW, [1; 16], secret, secret).unwrap();
+        start.spec.ca.node_cert_expiry_ns = 7_200_000_000_000;
+        if !has_key {
+            start.trust.key = None;
+        }
+        let mut state = State::default();
+        let changes = genesis(start, NOW);
+        state.apply(1, &Batch { at: NOW, changes });
+        state
+    }
+
+    fn certified(state: &State, key: &PrivateKey) -> Result<Certified, Refusal> {
+        let admission = Admission {
+            node: NODE,
+            role: Role::Manager,
+            raft_id: Some(1),
+            request: key.request().unwrap(),
+        };
+        let rng = &mut Rng::from_seed(1);
+        match certify(state, NOW, rng, Response::Admitted(admission))? {
+            Response::Certified(certified) => Ok(certified),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn who_was_admitted_gets_a_certificate_that_leads_to_the_root() {
+        let state = state(true);
+        let key = PrivateKey::generate().unwrap();
+        let certified = certified(&state, &key).unwrap();
+        let chain: Vec<_> = certified.chain.into_iter().map(Into::into).collect();
+        let roots: Vec<_> = certified.roots.into_iter().map(Into::into).collect();
+        assert_eq!(chain.last(), roots.first());
+        let cluster = Some(certified.cluster);
+        let peer = verify(&chain, &roots, cluster, Dates::At(NOW)).unwrap();
+        assert_eq!((peer.node, peer.role), (NODE, Role::Manager));
+        assert_eq!(peer.public_key, public_digest(&key.public()));
+        assert_eq!(peer.not_after, NOW.plus_ms(2 * HOUR_MS));
+        assert_eq!(certified.managers, ["127.0.0.1:2377"]);
+    }
+
+    #[test]
+    fn a_manager_without_the_key_says_so() {
+        let key = PrivateKey::generate().unwrap();
+        let refused = certified(&state(false), &key).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the manager cannot sign a certificate: the root's key is not here"
+        );
+    }
+
+    #[test]
+    fn other_answers_pass() {
+        let done = Response::Done {
+            warnings: Vec::new(),
+        };
+        let rng = &mut Rng::from_seed(1);
+        assert_eq!(certify(&state(true), NOW, rng, done.clone()), Ok(done));
+    }
+}
