@@ -10,6 +10,7 @@ use futures_lite::future::BoxedLocal;
 
 use crate::api::events::Events;
 use crate::api::execs::Execs;
+use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
 use crate::model::spec::cluster::ClusterSpec;
@@ -46,6 +47,7 @@ pub struct Host {
     pub root_dir: PathBuf,
     pub volumes: Volumes,
     pub images: Arc<ImageStore>,
+    pub registries: Rc<Registries>,
     pub runtime: Rc<Runtime>,
 }
 

@@ -6,6 +6,7 @@ use crate::api::body::BodyError;
 use crate::api::context::ClusterError;
 use crate::api::convert::problems::Problems;
 use crate::image::import::ImportError;
+use crate::image::pull::PullError;
 use crate::image::removal::RemoveError;
 use crate::image::store::{ResolveError, TagError};
 use crate::runtime::containers::RuntimeError;
@@ -159,6 +160,18 @@ impl From<ImportError> for Failure {
             ImportError::Unpack(unpack) if unpack.is_disk_full() => Self::internal(error),
             _ => Self::bad(error),
         }
+    }
+}
+
+impl From<PullError> for Failure {
+    fn from(error: PullError) -> Self {
+        let status = match &error {
+            PullError::Denied { .. } | PullError::NotFound { .. } | PullError::Choice { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error)
     }
 }
 

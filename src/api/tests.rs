@@ -2,6 +2,7 @@
 
 mod host;
 mod images;
+mod registry;
 mod secrets;
 mod swarm;
 mod wire;
@@ -29,6 +30,7 @@ use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::api::serve::connection;
 use crate::api::tests::swarm::Managed;
+use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
@@ -88,6 +90,7 @@ impl Rig {
         let name = format!("skep-api-{}-{count}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
         let settings = Settings::new(dir.join("run"), name.into());
+        let images = Arc::new(ImageStore::open(&dir.join("images")).unwrap());
         let host = Host {
             id: "host-1".into(),
             description: NodeDescription {
@@ -96,7 +99,8 @@ impl Rig {
             },
             root_dir: dir.clone(),
             volumes: Volumes::open(dir.join("volumes")).unwrap(),
-            images: Arc::new(ImageStore::open(&dir.join("images")).unwrap()),
+            registries: Rc::new(Registries::new(images.clone(), Default::default())),
+            images,
             runtime: Rc::new(Runtime::open(settings).unwrap()),
         };
         let context = Rc::new(Context {

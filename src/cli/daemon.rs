@@ -10,7 +10,8 @@ use crate::cli::commands::Run;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
-use crate::daemon::{self, Options, RUN_DIR, STATE_DIR};
+use crate::daemon::{self, Options, RUN_DIR, RegistryOptions, STATE_DIR};
+use crate::image::registry::endpoint::{Insecure, Mirror};
 
 const SOCKET: &str = "skep.sock";
 
@@ -29,6 +30,12 @@ pub const DAEMON: Command = Command {
         )
         .short('H'),
         Flag::new(
+            "insecure-registry",
+            Kind::Many("list", check::<Insecure>),
+            "Registry, or network of registries, that may be spoken to without TLS or with a \
+             certificate that nobody signed",
+        ),
+        Flag::new(
             "listen",
             Kind::One("ip:port", check::<SocketAddr>),
             "Address that a swarm listens at if whoever begins it does not say (default \
@@ -40,6 +47,11 @@ pub const DAEMON: Command = Command {
             "What is logged: error, warn, info, debug, off (default \"info\")",
         )
         .short('l'),
+        Flag::new(
+            "registry-mirror",
+            Kind::Many("list", check::<Mirror>),
+            "Copy of Docker's registry that is asked before it",
+        ),
         Flag::new(
             "run-dir",
             Kind::Text,
@@ -82,8 +94,18 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
         listen: parsed
             .text("listen")
             .and_then(|address| address.parse().ok()),
+        registries: RegistryOptions {
+            insecure: many(&parsed, "insecure-registry"),
+            mirrors: many(&parsed, "registry-mirror"),
+        },
     };
     Ok(daemon::run(context.executor, options).await?)
+}
+
+/// What was checked when it was read.
+fn many<T: std::str::FromStr>(parsed: &Parsed, flag: &str) -> Vec<T> {
+    let values = parsed.list(flag).iter();
+    values.filter_map(|value| value.parse().ok()).collect()
 }
 
 fn check<T: std::str::FromStr<Err: std::fmt::Display>>(value: &str) -> Result<(), String> {

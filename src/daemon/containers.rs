@@ -10,15 +10,15 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::agent::containers::{Attempt, Condition, Containers, Exit, Found, Record, RecordError};
 use crate::api::events::Events;
 use crate::host::clock;
-use crate::host::wait::blocking;
 use crate::image::hello;
 use crate::image::platform::Platform;
-use crate::image::store::{Image, ImageStore, ResolveError};
+use crate::image::registries::{ObtainError, Registries};
+use crate::image::registry::credentials::Credentials;
+use crate::image::store::Image;
 use crate::model::id::NodeId;
 use crate::model::spec::Labels;
 use crate::model::spec::mount::MountKind;
@@ -45,7 +45,7 @@ const SHORT_ID_LEN: usize = 12;
 #[derive(Debug)]
 pub struct HostContainers {
     pub runtime: Rc<Runtime>,
-    pub images: Arc<ImageStore>,
+    pub registries: Rc<Registries>,
     pub volumes: Volumes,
     /// Told what happens to containers.
     pub events: Rc<Events>,
@@ -62,7 +62,7 @@ pub struct HostContainers {
 #[derive(Debug, thiserror::Error)]
 pub enum ContainersError {
     #[error("{0}")]
-    Image(#[from] ResolveError),
+    Image(#[from] ObtainError),
     #[error("image {name} is for {image}, and this node is {node}")]
     Platform {
         name: String,
@@ -226,8 +226,10 @@ impl HostContainers {
     }
 
     async fn image(&self, name: &str) -> Result<Image, ContainersError> {
-        let (images, wanted) = (self.images.clone(), name.to_owned());
-        let image = blocking(move || images.resolve(&wanted)).await?;
+        let image = self
+            .registries
+            .obtain(name, &Credentials::default())
+            .await?;
         let (host, its) = (Platform::host(), image.config.platform());
         if host.rank(&its).is_none() {
             let (image, node) = (its.to_string(), host.to_string());

@@ -11,6 +11,7 @@
 pub mod describe;
 pub mod address;
 pub mod record;
+pub mod lookup;
 pub mod member;
 pub mod identity;
 pub mod beginning;
@@ -39,10 +40,14 @@ use crate::host::rng::{EntropyError, Rng};
 use crate::host::signal::Endings;
 use crate::host::wait::blocking;
 use crate::image::digest::Digest;
+use crate::image::registries::Registries;
+use crate::image::registry::endpoint::{Insecure, Mirror};
+use crate::image::registry::proxy::Proxies;
+use crate::image::registry::settings::Settings;
 use crate::image::removal::InUse;
 use crate::image::store::{ImageStore, OpenError};
 use crate::model::id::NodeId;
-use crate::runtime::containers::{Runtime, RuntimeError, Settings};
+use crate::runtime::containers::{self as runtime_containers, Runtime, RuntimeError};
 use crate::runtime::volume::{VolumeError, Volumes};
 use crate::store::file_disk::{DirectoryLock, LockError};
 
@@ -51,6 +56,9 @@ pub const RUN_DIR: &str = "/run/skep";
 
 /// Where everything else is kept.
 pub const STATE_DIR: &str = "/var/lib/skep";
+
+/// Where the certificates of registries are: skep's own, and those of a Docker before it.
+const CERTIFICATES: [&str; 2] = ["/etc/skep/certs.d", "/etc/docker/certs.d"];
 
 /// What a daemon is told.
 #[derive(Clone, Debug)]
@@ -61,6 +69,26 @@ pub struct Options {
     pub api: Vec<Address>,
     /// Where a swarm listens if whoever begins it does not say.
     pub listen: Option<SocketAddr>,
+    pub registries: RegistryOptions,
+}
+
+/// What a daemon is told of registries.
+#[derive(Clone, Debug, Default)]
+pub struct RegistryOptions {
+    pub insecure: Vec<Insecure>,
+    pub mirrors: Vec<Mirror>,
+}
+
+impl RegistryOptions {
+    fn settings(&self) -> Settings {
+        Settings {
+            certificates: CERTIFICATES.map(PathBuf::from).into(),
+            insecure: self.insecure.clone(),
+            mirrors: self.mirrors.clone(),
+            proxies: Proxies::read(|name| std::env::var(name).ok()),
+            lookup: lookup::lookup(),
+        }
+    }
 }
 
 /// Why a daemon did not start, or had to stop.
@@ -140,12 +168,16 @@ pub async fn run(
 
 /// Opens the images, volumes and containers of this host, once for the swarm and once for the API.
 async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), DaemonError> {
-    let runtime = Rc::new(Runtime::open(Settings::new(
+    let runtime = Rc::new(Runtime::open(runtime_containers::Settings::new(
         options.run_dir.clone(),
         cgroup_parent(&options.run_dir),
     ))?);
     let volumes = Volumes::open(options.state_dir.join("volumes"))?;
     let images = open_images(options.state_dir.join("images"), in_use(&runtime)).await?;
+    let registries = Rc::new(Registries::new(
+        images.clone(),
+        options.registries.settings(),
+    ));
     let description = describe::describe();
     let host = swarm::Host {
         state_dir: options.state_dir.clone(),
@@ -154,6 +186,7 @@ async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), Da
         description: description.clone(),
         runtime: runtime.clone(),
         images: images.clone(),
+        registries: registries.clone(),
         volumes: volumes.clone(),
     };
     let api_host = api::context::Host {
@@ -162,6 +195,7 @@ async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), Da
         root_dir: options.state_dir.clone(),
         runtime,
         images,
+        registries,
         volumes,
     };
     Ok((host, api_host))

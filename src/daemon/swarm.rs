@@ -33,6 +33,7 @@ use crate::daemon::sessions;
 use crate::host::clock;
 use crate::host::rng::{EntropyError, Rng};
 use crate::host::wait::blocking;
+use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
 use crate::manager::run::{self as manager, ManagerHandle, RunError, StartError};
 use crate::model::id::NodeId;
@@ -55,6 +56,7 @@ pub struct Host {
     pub description: NodeDescription,
     pub runtime: Rc<Runtime>,
     pub images: Arc<ImageStore>,
+    pub registries: Rc<Registries>,
     pub volumes: Volumes,
 }
 
@@ -297,7 +299,7 @@ impl Swarm {
     fn containers(&self, node: NodeId) -> HostContainers {
         HostContainers {
             runtime: self.host.runtime.clone(),
-            images: self.host.images.clone(),
+            registries: self.host.registries.clone(),
             volumes: self.host.volumes.clone(),
             events: self.events.clone(),
             node,

@@ -53,10 +53,11 @@ pub mod load;
 pub mod registry;
 pub mod fetch;
 pub mod pull;
+pub mod registries;
 pub mod changes;
 pub mod import;
 pub mod hello;
 pub mod save;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,7 @@
 //! Which of several builds of an image this host runs.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,36 @@ impl Platform {
     }
 }
 
+/// A text that is no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a platform: give OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT")]
+pub struct PlatformError(String);
+
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    /// `linux/arm/v7`; an architecture alone is one of Linux.
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric());
+        let mut parts: Vec<&str> = text.split('/').collect();
+        if parts.len() == 1 {
+            parts.insert(0, "linux");
+        }
+        match parts[..] {
+            [os, architecture, ref rest @ ..]
+                if rest.len() < 2 && parts.iter().all(|p| word(p)) =>
+            {
+                Ok(Self {
+                    os: os.to_owned(),
+                    architecture: architecture.to_owned(),
+                    variant: rest.first().copied().unwrap_or_default().to_owned(),
+                })
+            }
+            _ => Err(PlatformError(text.chars().take(64).collect())),
+        }
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
@@ -96,6 +127,20 @@ mod tests {
             .filter_map(|b| Some((host.rank(&platform(b))?, *b)));
         let best = ranked.min_by_key(|(rank, _)| *rank).map(|(_, build)| build);
         assert_eq!(best, expect, "{host} of {builds:?}");
+    }
+
+    #[test]
+    fn platforms_are_read_as_users_write_them() {
+        for text in ["linux/amd64", "linux/arm/v7"] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "arm64".parse::<Platform>().unwrap().to_string(),
+            "linux/arm64"
+        );
+        for wrong in ["", "/", "linux/", "a/b/c/d", "linux/a b", "linux//v7"] {
+            assert!(wrong.parse::<Platform>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

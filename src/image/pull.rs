@@ -274,7 +274,7 @@ pub fn locate(
 
 /// What the first endpoint has that has something. A mirror that lacks it, or a registry that does
 /// not speak TLS, leaves it to the next; of several errors the one of the registry itself counts.
-fn first<T>(
+pub fn first<T>(
     endpoints: &[Endpoint],
     look: impl Fn(&Endpoint) -> Result<T, RegistryError>,
 ) -> Result<T, RegistryError> {

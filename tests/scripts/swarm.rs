@@ -19,6 +19,7 @@ use skep::host::clock::{self, Stopwatch};
 use skep::host::rng::Rng;
 use skep::host::wait::sleep;
 use skep::identity::founding;
+use skep::image::registries::Registries;
 use skep::image::store::ImageStore;
 use skep::manager::genesis::{Genesis, genesis};
 use skep::manager::run::{self, ManagerHandle, Session};
@@ -72,6 +73,7 @@ impl Swarm {
             running: RefCell::default(),
         });
         let settings = Settings::new(dir.join("run"), name.into());
+        let images = Arc::new(ImageStore::open(&dir.join("images")).unwrap());
         let context = Rc::new(Context {
             cluster: members.clone(),
             host: Host {
@@ -79,7 +81,8 @@ impl Swarm {
                 description: description(BOARDS[0]),
                 root_dir: dir.clone(),
                 volumes: Volumes::open(dir.join("volumes")).unwrap(),
-                images: Arc::new(ImageStore::open(&dir.join("images")).unwrap()),
+                registries: Rc::new(Registries::new(images.clone(), Default::default())),
+                images,
                 runtime: Rc::new(Runtime::open(settings).unwrap()),
             },
             events: Rc::new(Events::default()),

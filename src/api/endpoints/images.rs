@@ -9,6 +9,7 @@ use crate::api::answer::{self, Answer};
 use crate::api::call::Call;
 use crate::api::context::{Context, Host};
 use crate::api::convert::image as convert;
+use crate::api::endpoints::registry::{self, error_line};
 use crate::api::endpoints::volumes::has_label;
 use crate::api::failure::Failure;
 use crate::api::types::Labels;
@@ -22,8 +23,6 @@ use crate::image::reference::Reference;
 use crate::image::removal::{InUse, Removed};
 use crate::image::store::Image;
 use crate::wire::control::Filters;
-
-const NO_REGISTRY: &str = "skep does not pull from registries yet: load images with image load";
 
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     let filters = call.query.filters()?;
@@ -87,10 +86,10 @@ pub async fn load(mut call: Call) -> Result<Answer, Failure> {
     Ok(lines_of(lines))
 }
 
-/// `docker import`, and `docker pull`, which there is not yet.
+/// `docker import`, and `docker pull`.
 pub async fn create(mut call: Call) -> Result<Answer, Failure> {
     if call.query.has("fromImage") {
-        return Err(Failure::internal(NO_REGISTRY));
+        return registry::pull(call).await;
     }
     match call.query.text("fromSrc") {
         "-" => {}
@@ -173,8 +172,10 @@ pub async fn prune(call: Call) -> Result<Answer, Failure> {
 }
 
 /// There is no registry to search or to push to.
-pub async fn registry(_: Call) -> Result<Answer, Failure> {
-    Err(Failure::internal("skep does not use registries yet"))
+pub async fn no_registry(_: Call) -> Result<Answer, Failure> {
+    Err(Failure::internal(
+        "skep neither searches registries nor pushes to them yet",
+    ))
 }
 
 /// What `service create` asks to pin an image. The answer has the platform of the image that this
@@ -256,16 +257,6 @@ fn said_of(loaded: &Loaded) -> Vec<json::Progress> {
         lines.push(said(format!("Loaded image ID: {}\n", loaded.id)));
     }
     lines
-}
-
-fn error_line(message: String) -> json::Progress {
-    json::Progress {
-        error_detail: Some(json::ErrorDetail {
-            message: message.clone(),
-        }),
-        error: message,
-        ..json::Progress::default()
-    }
 }
 
 fn lines_of(lines: Vec<json::Progress>) -> Answer {

@@ -11,6 +11,7 @@ pub mod networks;
 pub mod secrets;
 pub mod volumes;
 pub mod images;
+pub mod registry;
 pub mod containers;
 pub mod exec;
 pub mod logs;

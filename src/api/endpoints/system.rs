@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::header::{CACHE_CONTROL, HeaderValue, PRAGMA};
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::{Call, pass_over};
+use crate::api::call::Call;
 use crate::api::context::{Context, MemberState, Membership};
 use crate::api::convert::swarm as convert;
 use crate::api::facts::{self, Controllers};
@@ -64,14 +64,6 @@ pub async fn info(call: Call) -> Result<Answer, Failure> {
     let context = &*call.context;
     let swarm = swarm_info(&call).await;
     Ok(answer::json(&info_of(context, swarm)))
-}
-
-/// There is no registry to log in to; a login is not needed for what skep does.
-pub async fn auth(mut call: Call) -> Result<Answer, Failure> {
-    pass_over(call.request.body_mut()).await;
-    Err(Failure::unsupported(
-        "skep does not use registries yet: load images with image load",
-    ))
 }
 
 fn swarm_word(membership: &Membership) -> &'static str {
@@ -179,6 +171,7 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
         os_version,
         os_type: description.platform.os.clone(),
         architecture: description.platform.architecture.clone(),
+        index_server_address: "https://index.docker.io/v1/".into(),
         registry_config: Some(json::RegistryConfig::default()),
         ncpu: number(description.resources.nano_cpus / 1_000_000_000),
         mem_total: number(description.resources.memory_bytes),

@@ -95,8 +95,10 @@ fn a_saved_image_can_be_loaded_elsewhere() {
 fn what_skep_does_not_do_with_images_is_said_in_one_line() {
     let rig = Rig::new();
     let pull = "/images/create?fromImage=alpine&tag=3";
-    let expect = "skep does not pull from registries yet: load images with image load";
+    let expect = "cannot reach registry-1.docker.io: lookup registry-1.docker.io: no such host";
     rig.check_refused("POST", pull, "", (500, expect));
+    let expect = "skep does not pull all tags of a repository: name one";
+    rig.check_refused("POST", "/images/create?fromImage=a", "", (400, expect));
     rig.check_refused(
         "GET",
         "/images/nope/get",

@@ -45,6 +45,7 @@ pub mod system;
 pub mod event;
 pub mod timestamp;
 pub mod base64;
+pub mod registry;
 
 use std::collections::BTreeMap;
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use crate::identity::text::base64;
 
 /// What a user gave for one registry. Its secrets appear in no log.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -26,7 +25,7 @@ impl Credentials {
     pub fn basic(&self) -> Option<String> {
         let pair = format!("{}:{}", self.username, self.password);
         let named = !self.username.is_empty();
-        named.then(|| format!("Basic {}", BASE64_STANDARD.encode(pair)))
+        named.then(|| format!("Basic {}", base64(pair.as_bytes())))
     }
 }
 

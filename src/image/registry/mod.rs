@@ -18,4 +18,4 @@ pub mod pace;
 pub mod blob;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

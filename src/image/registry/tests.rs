@@ -1,7 +1,7 @@
 //! Pulls from registries of the tests' own.
 
-mod server;
-mod shelf;
+pub mod server;
+pub mod shelf;
 mod pulling;
 mod ways_in;
 mod hostile;

@@ -1,0 +1,182 @@
+//! The registries of this host: each name is pulled once at a time, whoever wants it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+
+use crate::host::wait::blocking;
+use crate::image::pull::{self, Order, PullError, Pulled, Step};
+use crate::image::reference::Reference;
+use crate::image::registry::credentials::Credentials;
+use crate::image::registry::endpoint;
+use crate::image::registry::failure::RegistryError;
+use crate::image::registry::pace::Cancel;
+use crate::image::registry::repository::Repository;
+use crate::image::registry::settings::Settings;
+use crate::image::store::{Image, ImageStore, ResolveError};
+
+/// Pulls into the store of this host.
+#[derive(Debug)]
+pub struct Registries {
+    images: Arc<ImageStore>,
+    settings: Settings,
+    /// What is pulled now; closed when that is over.
+    under_way: RefCell<BTreeMap<String, Receiver<Infallible>>>,
+}
+
+/// Why an image is not here.
+#[derive(Debug, thiserror::Error)]
+pub enum ObtainError {
+    #[error("No such image: {name}: {source}")]
+    Pull {
+        name: String,
+        source: Box<PullError>,
+    },
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+}
+
+impl ObtainError {
+    /// Whether it may be here later, though nothing changes in what was asked for.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Pull { source, .. } => source.is_passing(),
+            Self::Resolve(_) => false,
+        }
+    }
+}
+
+impl Registries {
+    pub fn new(images: Arc<ImageStore>, settings: Settings) -> Self {
+        Self {
+            images,
+            settings,
+            under_way: RefCell::default(),
+        }
+    }
+
+    /// Pulls an image. Dropped, the pull ends soon after.
+    pub async fn pull(&self, order: Order, steps: Sender<Step>) -> Result<Pulled, PullError> {
+        let _turn = self.turn(&order.reference.to_string()).await;
+        self.pull_now(order, steps).await
+    }
+
+    /// The image with this name, which is pulled if it is not here. No registry is asked about one
+    /// that is.
+    pub async fn obtain(
+        &self,
+        name: &str,
+        credentials: &Credentials,
+    ) -> Result<Image, ObtainError> {
+        let missing = match self.resolve(name).await {
+            Err(missing @ ResolveError::NoSuchImage(_)) => missing,
+            other => return Ok(other?),
+        };
+        let Ok(reference) = Reference::parse(name).map(Reference::or_latest) else {
+            return Err(missing.into());
+        };
+        let _turn = self.turn(&reference.to_string()).await;
+        // Another task's pull may have brought it.
+        match self.resolve(name).await {
+            Err(ResolveError::NoSuchImage(_)) => {}
+            other => return Ok(other?),
+        }
+        let order = Order {
+            reference,
+            credentials: credentials.clone(),
+            platform: None,
+        };
+        let (steps, _) = async_channel::bounded(1);
+        let pulled = self.pull_now(order, steps).await;
+        let pulled = pulled.map_err(|source| ObtainError::Pull {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok(self.resolve(&pulled.id.to_string()).await?)
+    }
+
+    /// Whether a registry lets these credentials in.
+    pub async fn check_login(
+        &self,
+        registry: &str,
+        credentials: Credentials,
+    ) -> Result<(), RegistryError> {
+        let (settings, registry) = (self.settings.clone(), registry.to_owned());
+        blocking(move || {
+            let endpoints = endpoint::endpoints(&registry, &settings);
+            let own: Vec<_> = endpoints.into_iter().filter(|e| !e.is_mirror).collect();
+            pull::first(&own, |endpoint| {
+                Repository::open(&settings, endpoint, "", "", &credentials)?.check_login()
+            })
+        })
+        .await
+    }
+
+    async fn pull_now(&self, order: Order, steps: Sender<Step>) -> Result<Pulled, PullError> {
+        let (images, settings) = (self.images.clone(), self.settings.clone());
+        let (_wanted, cancel) = Cancel::new();
+        blocking(move || {
+            let mut tell = |step| match step {
+                // Whoever reads slowly misses some; the pull does not wait.
+                Step::Arriving { .. } => drop(steps.try_send(step)),
+                step => drop(steps.send_blocking(step)),
+            };
+            images.pull(&settings, &order, &cancel, &mut tell)
+        })
+        .await
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Image, ResolveError> {
+        let (images, name) = (self.images.clone(), name.to_owned());
+        blocking(move || images.resolve(&name)).await
+    }
+
+    /// Waits until nobody pulls this name.
+    async fn turn(&self, name: &str) -> Turn<'_> {
+        loop {
+            let other = self.under_way.borrow().get(name).cloned();
+            let Some(other) = other else {
+                break;
+            };
+            // Nothing is ever sent: the channel closes.
+            let _ = other.recv().await;
+        }
+        let (over, under_way) = async_channel::bounded(1);
+        self.under_way
+            .borrow_mut()
+            .insert(name.to_owned(), under_way);
+        Turn {
+            registries: self,
+            name: name.to_owned(),
+            over,
+        }
+    }
+}
+
+/// The right to pull a name.
+struct Turn<'a> {
+    registries: &'a Registries,
+    name: String,
+    over: Sender<Infallible>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.registries.under_way.borrow_mut().remove(&self.name);
+        self.over.close();
+    }
+}
+
+impl PullError {
+    /// Whether it may succeed later, though nothing changes in what was asked for.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Registry(RegistryError::Cancelled) => true,
+            Self::Registry(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+}
