@@ -4,6 +4,7 @@ pub mod create;
 pub mod check;
 pub mod mount;
 pub mod options;
+pub mod pin;
 pub mod port;
 pub mod pretty;
 pub mod progress;

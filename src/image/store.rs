@@ -328,8 +328,12 @@ pub fn find(index: &Index, text: &str) -> Result<(Digest, Option<Reference>), Re
         },
         None => reference.clone(),
     };
+    // Without a manifest the digest is the image's id.
+    let pinned = reference.digest.as_ref().and_then(|d| d.parse().ok());
+    let pinned = pinned.filter(|id| index.images.contains_key(id));
     match index.references.get(&key.to_string()) {
         Some(id) => Ok((*id, Some(key))),
+        None if let Some(id) = pinned => Ok((id, None)),
         None => by_prefix(index, id)
             .map(|id| (id, None))
             .map_err(|error| match error {

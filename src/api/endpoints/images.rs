@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_lite::stream;
+use futures_lite::{StreamExt, stream};
 use hyper::StatusCode;
 
 use crate::api::answer::{self, Answer};
@@ -12,17 +12,25 @@ use crate::api::convert::image as convert;
 use crate::api::endpoints::registry::{self, error_line};
 use crate::api::endpoints::volumes::has_label;
 use crate::api::failure::Failure;
+use crate::api::merge::merged;
 use crate::api::types::Labels;
 use crate::api::types::image as json;
 use crate::api::{download, upload};
 use crate::host::clock;
 use crate::host::wait::blocking;
+use crate::image::arrivals::Progress;
 use crate::image::commit::Loaded;
 use crate::image::import::Import;
+use crate::image::manifest::{CONFIG_TYPE, MANIFEST_TYPE};
 use crate::image::reference::Reference;
 use crate::image::removal::{InUse, Removed};
 use crate::image::store::Image;
 use crate::wire::control::Filters;
+
+/// Lines of progress that wait for the client.
+const PROGRESS_MAX: usize = 16;
+/// As much of a layer's digest as Docker shows.
+const SHORT_ID_CHARS: usize = 12;
 
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     let filters = call.query.filters()?;
@@ -65,25 +73,43 @@ pub async fn save_many(call: Call) -> Result<Answer, Failure> {
     save(&call, names).await
 }
 
-/// `docker load`. As Docker does, it answers 200 and says in the stream what went wrong.
-pub async fn load(mut call: Call) -> Result<Answer, Failure> {
-    let images = call.context.host.images.clone();
-    let body = call.request.body_mut();
-    let loaded = upload::receive(body, move |archive| {
-        images
-            .load(archive, &mut |_| {})
-            .map_err(|error| error.to_string())
-    });
-    let lines = match loaded.await? {
-        Ok(loaded) => {
-            loaded
-                .iter()
-                .for_each(|image| publish_loaded(&call.context, image));
-            loaded.iter().flat_map(said_of).collect()
+/// `docker load`. As Docker does, it answers 200 and says in the stream how far it is and what went
+/// wrong.
+pub async fn load(call: Call) -> Result<Answer, Failure> {
+    let quiet = call.query.flag("quiet");
+    let (context, mut body) = (call.context, call.request.into_body());
+    let (tell, told) = async_channel::bounded(PROGRESS_MAX);
+    let working = async move {
+        let (images, telling) = (context.host.images.clone(), tell.clone());
+        let mut progress = move |progress| {
+            if !quiet {
+                // A client that reads slowly misses some; the load does not wait for it.
+                let _ = telling.try_send(progress_line(progress));
+            }
+        };
+        let loaded = upload::receive(&mut body, move |archive| {
+            images
+                .load(archive, &mut progress)
+                .map_err(|e| e.to_string())
+        });
+        let lines = match loaded.await {
+            Ok(Ok(loaded)) => {
+                loaded
+                    .iter()
+                    .for_each(|image| publish_loaded(&context, image));
+                loaded.iter().flat_map(said_of).collect()
+            }
+            Ok(Err(message)) | Err(Failure { message, .. }) => vec![error_line(message)],
+        };
+        for line in lines {
+            // Nobody listens to a load whose client is gone.
+            let _ = tell.send(line).await;
         }
-        Err(message) => vec![error_line(message)],
     };
-    Ok(lines_of(lines))
+    let lines = told.map(|line| answer::line(&line));
+    let worked = stream::once_future(working).filter_map(|()| None);
+    let lines = merged(Box::pin(lines), Box::pin(worked));
+    Ok(answer::stream("application/json", lines))
 }
 
 /// `docker import`, and `docker pull`.
@@ -178,13 +204,34 @@ pub async fn no_registry(_: Call) -> Result<Answer, Failure> {
     ))
 }
 
-/// What `service create` asks to pin an image. The answer has the platform of the image that this
-/// host has, and no digest: images come by load, so another node may have the same image under
-/// none, and a name with a digest would not be found there.
+/// What `service create` asks to pin an image: the digest and the platform of the image that this
+/// host has. The digest is that of its manifest, if it came under this name with one, or else its
+/// id, which is the same on every host that was given the same image.
 pub async fn distribution(call: Call) -> Result<Answer, Failure> {
-    let platform = find(&call).await?.config.platform();
+    let image = find(&call).await?;
+    let images = call.context.host.images.clone();
+    let config = blocking(move || images.config_bytes(image.id)).await;
+    let repository = Reference::parse(call.name()).map(|name| name.repository());
+    let of_manifest = image
+        .digests
+        .iter()
+        .find(|name| Ok(name.repository()) == repository)
+        .and_then(|name| name.digest.clone());
+    let platform = image.config.platform();
     Ok(answer::json(&json::Distribution {
-        descriptor: json::Descriptor::default(),
+        descriptor: match of_manifest {
+            Some(digest) => json::Descriptor {
+                media_type: MANIFEST_TYPE.to_owned(),
+                digest,
+                // The manifest itself is not kept.
+                size: 0,
+            },
+            None => json::Descriptor {
+                media_type: CONFIG_TYPE.to_owned(),
+                digest: image.id.to_string(),
+                size: config.map_err(Failure::internal)?.len() as u64,
+            },
+        },
         platforms: vec![json::OciPlatform {
             architecture: platform.architecture,
             os: platform.os,
@@ -230,6 +277,25 @@ fn import_name(call: &Call) -> Option<String> {
         (repository, "") => Some(repository.to_owned()),
         (repository, tag) => Some(format!("{repository}:{tag}")),
     }
+}
+
+fn progress_line(progress: Progress) -> json::Progress {
+    json::Progress {
+        status: "Loading layer".to_owned(),
+        progress_detail: Some(json::ProgressDetail {
+            current: progress.received_bytes,
+            total: progress.total_bytes,
+        }),
+        id: short_name(&progress.layer),
+        ..json::Progress::default()
+    }
+}
+
+/// `blobs/sha256/<hex>` and `<hex>/layer.tar` are shown as Docker shows a layer.
+fn short_name(layer: &str) -> String {
+    let name = layer.strip_suffix("/layer.tar").unwrap_or(layer);
+    let name = name.rsplit('/').next().unwrap_or(name);
+    name.chars().take(SHORT_ID_CHARS).collect()
 }
 
 fn said_of(loaded: &Loaded) -> Vec<json::Progress> {
@@ -378,6 +444,15 @@ mod tests {
     fn check(name: &str, pattern: &str, expect: bool) {
         let name = Reference::parse(name).unwrap();
         assert_eq!(matches_reference(&name, pattern), expect, "{pattern}");
+    }
+
+    #[test]
+    fn layers_are_shown_by_the_beginning_of_their_digest() {
+        let hex = "6dbb9cc54074106d46d4ccb330f2a40a682d49dda5f4844962b7dce9daee4d50";
+        for name in [format!("blobs/sha256/{hex}"), format!("{hex}/layer.tar")] {
+            assert_eq!(short_name(&name), "6dbb9cc54074");
+        }
+        assert_eq!(short_name("0/layer.tar"), "0");
     }
 
     #[test]

@@ -48,6 +48,14 @@ fn an_imported_image_is_listed_inspected_tagged_and_removed() {
     );
     let (_, distribution) = rig.ask("GET", "/distribution/localhost:5000/a/b:2/json", "");
     assert_eq!(distribution["Platforms"][0]["os"], "linux");
+    assert_eq!(distribution["Descriptor"]["digest"], id);
+    for pinned in [format!("bb:1@{id}"), format!("bb@{id}")] {
+        let path = format!("/images/{pinned}/json");
+        assert_eq!(rig.ask("GET", &path, "").1["Id"], id);
+    }
+    let other = format!("bb:1@{}", id.replace(&id[7..12], "00000"));
+    let expect = format!("No such image: {other}");
+    rig.check_refused("GET", &format!("/images/{other}/json"), "", (404, &expect));
     let filters = "/images/json?filters=%7B%22reference%22%3A%7B%22nope%22%3Atrue%7D%7D";
     assert_eq!(rig.ask("GET", filters, "").1, json!([]));
     let (status, removed) = rig.ask("DELETE", "/images/bb:1", "");
@@ -82,6 +90,26 @@ fn a_saved_image_can_be_loaded_elsewhere() {
     let (_, usage) = other.ask("GET", "/system/df", "");
     assert_eq!(usage["Images"][0]["Containers"], 0);
     assert!(usage["LayersSize"].as_i64() > Some(0));
+    let third = Rig::new();
+    let (_, answer) = third.ask_bytes("POST", "/images/load?quiet=0", archive.clone());
+    let lines = answer
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let [layer, loaded] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(layer["status"], "Loading layer");
+    assert_eq!(
+        layer["progressDetail"]["current"],
+        layer["progressDetail"]["total"]
+    );
+    let (_, image) = third.ask("GET", "/images/bb:1/json", "");
+    let diff_id = image["RootFS"]["Layers"][0].as_str().unwrap();
+    assert_eq!(layer["id"], diff_id[7..19]);
+    assert_eq!(loaded["stream"], "Loaded image: bb:1\n");
     let cut = archive[..archive.len() / 2].to_vec();
     let third = Rig::new();
     let (status, answer) = third.ask_bytes("POST", "/images/load", cut);

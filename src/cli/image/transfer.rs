@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 
 use hyper::Method;
+use serde_json::Value;
 
 use crate::cli::answer::text;
 use crate::cli::client::{Payload, empty, upload, with_query};
@@ -13,6 +14,7 @@ use crate::cli::env_file::file as file_failure;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
 use crate::cli::json_lines::JsonLines;
+use crate::cli::lines::Lines;
 use crate::host::wait::blocking;
 
 /// `image load`.
@@ -162,17 +164,25 @@ async fn report(
     archive: Payload,
     quiet: bool,
 ) -> Result<(), Failure> {
-    let mut lines = JsonLines::new(context.client.stream(Method::POST, path, archive).await?);
-    while let Some((_, line)) = lines.next().await? {
+    let mut answers = JsonLines::new(context.client.stream(Method::POST, path, archive).await?);
+    let mut lines = Lines::new(quiet);
+    while let Some((_, line)) = answers.next().await? {
         let error = [text(&line, "/errorDetail/message"), text(&line, "/error")];
         if let Some(error) = error.into_iter().find(|error| !error.is_empty()) {
             return Err(Failure::Reported(error.to_owned()));
         }
         let (stream, status) = (text(&line, "/stream"), text(&line, "/status"));
         let id = text(&line, "/id");
+        if !id.is_empty() && line["progressDetail"]["current"].is_number() {
+            let [done, total] = ["current", "total"].map(|key| &line["progressDetail"][key]);
+            let bytes = |number: &Value| number.as_u64().unwrap_or_default();
+            lines.bytes(id, status, bytes(done), bytes(total))?;
+            continue;
+        }
+        // What is said between them stands below the lines so far, and the next begin below it.
+        lines = Lines::new(quiet);
         match (stream, status) {
             ("", "") => {}
-            ("", _) if line["progressDetail"]["current"].is_number() => {}
             ("", status) if id.is_empty() => print(&format!("{status}\n"))?,
             ("", _) if quiet => {}
             ("", status) => print(&format!("{id}: {status}\n"))?,

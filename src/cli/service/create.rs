@@ -8,7 +8,7 @@ use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Parsed};
-use crate::cli::service::{options, port, progress, spec, warn};
+use crate::cli::service::{options, pin, port, progress, spec, warn};
 
 /// `service create`.
 pub const CREATE: Command = Command {
@@ -23,6 +23,9 @@ pub const CREATE: Command = Command {
 async fn create(context: Context, parsed: Parsed) -> Result<(), Failure> {
     let mut spec = spec::build(&parsed)?;
     join(&context.client, &parsed, &mut spec["TaskTemplate"]).await?;
+    if !parsed.on("no-resolve-image") {
+        pin::pin(&context.client, &mut spec["TaskTemplate"]).await;
+    }
     let created = context.client.post("/services/create", &spec).await?;
     warn(&created)?;
     let id = text(&created, "/ID");
