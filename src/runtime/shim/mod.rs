@@ -36,6 +36,8 @@ use terminal::Console;
 use users::{User, UserError};
 
 mod root;
+#[cfg(test)]
+mod paths;
 mod users;
 mod etc;
 mod volume;
