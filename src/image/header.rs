@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::image::sparse::{Sparse, SparseRecords};
+
 /// Everything in a tar is a multiple of this.
 pub const BLOCK: usize = 512;
 /// The same, for sizes.
@@ -29,8 +31,6 @@ pub enum TarError {
     Read(#[from] io::Error),
     #[error("\"{0}\" is a sparse file with a map that makes no sense")]
     Sparse(String),
-    #[error("\"{0}\" is a sparse file in a PAX format, which is not supported")]
-    SparsePax(String),
     #[error("the archive goes on for more than {TRAILER_BYTES_MAX} bytes after its end")]
     Trailer,
     #[error("the archive ends in the middle")]
@@ -74,15 +74,6 @@ pub struct Member {
     pub sparse: Option<Sparse>,
 }
 
-/// A file with holes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sparse {
-    /// Its length with the holes.
-    pub length: u64,
-    /// Offset and length of each piece of data, in order.
-    pub pieces: Vec<(u64, u64)>,
-}
-
 /// What the extended headers before a member said about it.
 #[derive(Debug, Default)]
 pub struct Headers {
@@ -97,8 +88,7 @@ pub struct Headers {
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// The lengths of the headers so far.
     pub bytes: u64,
-    /// PAX has its own sparse formats, which skep does not take.
-    pub sparse: bool,
+    pub sparse: SparseRecords,
 }
 
 impl Headers {
@@ -128,41 +118,15 @@ impl Headers {
             b"uid" => self.uid = Some(narrow(decimal(value).ok_or(TarError::Pax)?)?),
             b"gid" => self.gid = Some(narrow(decimal(value).ok_or(TarError::Pax)?)?),
             b"mtime" => self.mtime = Some(time(value).ok_or(TarError::Pax)?),
-            _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                     self.xattrs.push((name.to_vec(), value.to_vec()));
+                } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.take(key, value).ok_or(TarError::Pax)?;
                 }
             }
         }
         Ok(())
-    }
-}
-
-impl Sparse {
-    /// Takes some entries of the map, each two numbers of 12 digits.
-    pub fn add(&mut self, entries: &[u8]) -> Result<(), TarError> {
-        for entry in entries.chunks_exact(24) {
-            let length = number(&entry[12..])?;
-            if length > 0 {
-                self.pieces.push((number(&entry[..12])?, length));
-            }
-        }
-        Ok(())
-    }
-
-    /// Pieces are in order, do not overlap, end before the file does and are what is stored.
-    pub fn is_sound(&self, stored: u64) -> bool {
-        let mut end = 0u64;
-        let mut sum = 0u64;
-        for (offset, length) in &self.pieces {
-            let Some(next) = offset.checked_add(*length).filter(|_| *offset >= end) else {
-                return false;
-            };
-            end = next;
-            sum += length;
-        }
-        end <= self.length && sum == stored
     }
 }
 
@@ -176,7 +140,8 @@ pub fn member(block: &Block, headers: Headers) -> Result<Member, TarError> {
         Some(time) => time,
         None => (signed(&block[136..148])?, 0),
     };
-    let path = headers.path.unwrap_or_else(|| path(block));
+    let path = headers.sparse.name.or(headers.path);
+    let path = path.unwrap_or_else(|| self::path(block));
     let kind = kind(block[156], &path);
     let is_device = matches!(kind, Kind::Block | Kind::Char);
     let device = |field: &[u8]| {
@@ -305,7 +270,8 @@ fn signed(field: &[u8]) -> Result<i64, TarError> {
     rest.and_then(|n| i64::try_from(n).ok()).ok_or_else(wrong)
 }
 
-fn decimal(text: &[u8]) -> Option<u64> {
+/// Decimal digits and nothing else.
+pub fn decimal(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text)
         .ok()

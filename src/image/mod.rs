@@ -34,6 +34,7 @@ pub mod config;
 pub mod manifest;
 pub mod meter;
 pub mod compression;
+pub mod sparse;
 pub mod header;
 pub mod tarball;
 pub mod frames;

@@ -8,10 +8,11 @@ use std::fmt;
 use std::io::{self, Read};
 
 use crate::image::header::{
-    self, BLOCK, BLOCK_U64, Block, Headers, Member, Sparse, TRAILER_BYTES_MAX, TarError, is_header,
+    self, BLOCK, BLOCK_U64, Block, Headers, Kind, Member, TRAILER_BYTES_MAX, TarError, is_header,
     number, padding, shown, until_nul,
 };
 use crate::image::limits::Limits;
+use crate::image::sparse::{Map, MapReader, Sparse};
 
 /// Takes the bytes of a tar that are not contents, in their order.
 pub trait Framing {
@@ -67,10 +68,7 @@ impl<R: Read, F: Framing> Tarball<R, F> {
             };
             let kind = block[156];
             if !b"xLK".contains(&kind) {
-                let member = self.member(&block, headers)?;
-                self.left = member.size;
-                self.padding = padding(member.size);
-                return Ok(Some(member));
+                return Ok(Some(self.member(&block, headers)?));
             }
             let text = self.long_header(&block, &mut headers)?;
             match kind {
@@ -184,14 +182,49 @@ impl<R: Read, F: Framing> Tarball<R, F> {
     }
 
     fn member(&mut self, block: &Block, headers: Headers) -> Result<Member, TarError> {
-        let sparse_by_pax = headers.sparse;
+        let map = headers.sparse.map();
         let mut member = header::member(block, headers)?;
+        let wrong = || TarError::Sparse(shown(&member.path));
+        let map = map.map_err(|_| wrong())?;
+        if map.is_some() && member.kind != Kind::File {
+            return Err(wrong());
+        }
         if block[156] == b'S' {
             member.sparse = Some(self.sparse_map(block, &member)?);
-        } else if sparse_by_pax {
-            return Err(TarError::SparsePax(shown(&member.path)));
         }
-        Ok(member)
+        self.left = member.size;
+        self.padding = padding(member.size);
+        match map {
+            None => {}
+            Some(Map::Here(sparse)) => member.sparse = Some(sparse),
+            Some(Map::BeforeContents(length)) => {
+                member.sparse = Some(self.map_before_contents(&member, length)?);
+            }
+        }
+        match &member.sparse {
+            Some(sparse) if !sparse.is_sound(self.left) => Err(wrong()),
+            _ => Ok(member),
+        }
+    }
+
+    /// The map that the contents of a PAX sparse file begin with, in blocks of its own.
+    fn map_before_contents(&mut self, member: &Member, length: u64) -> Result<Sparse, TarError> {
+        let wrong = || TarError::Sparse(shown(&member.path));
+        let mut reader = MapReader::default();
+        let mut read = 0;
+        loop {
+            read += BLOCK_U64;
+            if read > self.limits.header_bytes_max || self.left < BLOCK_U64 {
+                return Err(wrong());
+            }
+            let mut block = [0; BLOCK];
+            self.exact(&mut block)?;
+            self.left -= BLOCK_U64;
+            self.framing.frame(&block)?;
+            if let Some(sparse) = reader.take(&block, length).ok_or_else(wrong)? {
+                return Ok(sparse);
+            }
+        }
     }
 
     /// The map of an old GNU sparse file: four pieces in the header, 21 in each block after it.
@@ -214,9 +247,6 @@ impl<R: Read, F: Framing> Tarball<R, F> {
             self.framing.frame(&next)?;
             sparse.add(&next[..504])?;
             more = next[504] != 0;
-        }
-        if !sparse.is_sound(member.size) {
-            return Err(wrong());
         }
         Ok(sparse)
     }

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** no path is ever given to the kernel in one piece: each component is opened below
 //! its parent's descriptor with `O_NOFOLLOW`, so neither `..` nor a symbolic link, put there by
-//! whatever archive, leads out; and nothing is resolved twice.
+//! whatever archive, leads out. Where links count, [`Tree::place`] reads them and says where they
+//! lead within the tree; the path that it gives is then walked as any other.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,6 +15,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+/// As many links may be followed on the way to one place as the kernel follows.
+const LINKS_MAX: usize = 40;
 /// Descriptors of directories kept open, counted from the root; deeper ones are opened each time.
 const OPEN_MAX: usize = 32;
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
@@ -88,6 +91,55 @@ impl Tree {
         })
     }
 
+    /// The path at which an entry for `path` belongs: links on the way to it, but not at it, are
+    /// followed as if the tree's root were that of the file system. What is not there leads on by its
+    /// name.
+    pub fn place(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
+        let (parent, name) = split(path);
+        match self.directory(parent, false) {
+            Err(error) if is_link(&error) => {}
+            // Without a link on it the way is the path itself, as far as it goes.
+            _ => return Ok(path.to_vec()),
+        }
+        let mut place: Vec<Vec<u8>> = Vec::new();
+        let mut todo: Vec<Vec<u8>> = names(parent).rev().map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(next) = todo.pop() {
+            match &next[..] {
+                b"." => {}
+                b".." => drop(place.pop()),
+                _ => match self.link(&place.join(&b'/'), &next)? {
+                    None => place.push(next),
+                    Some(target) => {
+                        links += 1;
+                        if links > LINKS_MAX {
+                            return Err(Errno::LOOP.into());
+                        }
+                        if target.starts_with(b"/") {
+                            place.clear();
+                        }
+                        todo.extend(names(&target).rev().map(<[u8]>::to_vec));
+                    }
+                },
+            }
+        }
+        place.push(name.to_vec());
+        Ok(place.join(&b'/'))
+    }
+
+    /// Where the link of this name leads; nothing if it is something else or not there.
+    fn link(&mut self, parent: &[u8], name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let parent = match self.directory(parent, false) {
+            Err(error) if is_missing(&error) => return Ok(None),
+            parent => parent?,
+        };
+        match rustix::fs::readlinkat(&parent, OsStr::from_bytes(name), Vec::new()) {
+            Ok(target) => Ok(Some(target.into_bytes())),
+            Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Forgets the way, which must be done when a directory is taken out of the tree.
     pub fn forget(&mut self) {
         self.way.clear();
@@ -146,7 +198,18 @@ pub fn child_directory(parent: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {
     )?)
 }
 
-fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn is_link(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(number, Some(Errno::NOTDIR | Errno::LOOP))
+}
+
+/// Whether nothing is there, or nothing that has children.
+fn is_missing(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(number, Some(Errno::NOENT | Errno::NOTDIR))
+}
+
+fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|b| *b == b'/').filter(|name| !name.is_empty())
 }
 

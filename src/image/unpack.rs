@@ -96,6 +96,7 @@ impl<R: Read> Unpacker<'_, R> {
     fn entry(&mut self, member: &Member) -> Result<(), UnpackError> {
         self.claim(member)?;
         let path = inside(&member.path, self.limits.path_bytes_max)?;
+        let path = self.place(&path)?;
         let (parent, name) = split(&path);
         if name == WHITEOUT_OPAQUE {
             return self.opaque(parent);
@@ -137,6 +138,15 @@ impl<R: Read> Unpacker<'_, R> {
             return Err(UnpackError::TooLarge(self.limits.layer_bytes_max));
         }
         Ok(())
+    }
+
+    /// Where an entry goes: links that this layer has on the way are followed within it.
+    fn place(&mut self, path: &[u8]) -> Result<Vec<u8>, UnpackError> {
+        let place = attempt("find the place of", path, || self.tree.place(path))?;
+        if place.len() > self.limits.path_bytes_max {
+            return refuse(path, "leads to too long a path");
+        }
+        Ok(place)
     }
 
     fn opaque(&mut self, directory: &[u8]) -> Result<(), UnpackError> {
@@ -289,6 +299,7 @@ impl<R: Read> Unpacker<'_, R> {
 
     fn link(&mut self, path: &[u8], member: &Member) -> Result<(), UnpackError> {
         let target = inside(&member.link, self.limits.path_bytes_max)?;
+        let target = self.place(&target)?;
         self.make_room(path, false)?;
         attempt("link", path, || {
             let (from, from_name) = split(&target);

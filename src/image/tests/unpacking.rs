@@ -91,6 +91,54 @@ fn what_a_layer_has_itself_its_whiteouts_do_not_hide() {
     );
 }
 
+/// As Docker, which unpacks with the layer as its root.
+#[test]
+fn entries_go_through_the_links_of_their_own_layer_and_stay_in_it() {
+    check(
+        &in_words("dir usr/lib; symlink lib usr/lib; file lib/a; dir lib/b; symlink lib/c d"),
+        &[
+            "lib -> usr/lib",
+            "usr dir",
+            "usr/lib dir",
+            "usr/lib/a = lib/a",
+            "usr/lib/b dir",
+            "usr/lib/c -> d",
+        ],
+    );
+    check(
+        &in_words("symlink way /etc; file way/x; link y way/x; link way/z y"),
+        &[
+            "etc dir",
+            "etc/x = way/x",
+            "etc/z = way/x",
+            "way -> /etc",
+            "y = way/x",
+        ],
+    );
+    check(
+        &in_words("symlink a b; symlink b ../../c; file a/x"),
+        &["a -> b", "b -> ../../c", "c dir", "c/x = a/x"],
+    );
+    check(
+        &in_words("dir d; symlink d/up ..; file d/up/d/up/x"),
+        &["d dir", "d/up -> ..", "x = d/up/d/up/x"],
+    );
+    check(
+        &in_words("symlink way e/tc; file way/.wh.x; file way/.wh..wh..opq"),
+        &["e dir", "e/tc opaque", "e/tc/x whiteout", "way -> e/tc"],
+    );
+    // Once the link is another thing, what went through it stays where it went.
+    check(
+        &in_words("symlink way a; file way/x; dir way; file way/x"),
+        &["a dir", "a/x = way/x", "way dir", "way/x = way/x"],
+    );
+    // The last name is never followed: the entry takes the link's place.
+    check(
+        &in_words("symlink a b; file a; symlink c d; dir c"),
+        &["a = a", "c dir"],
+    );
+}
+
 #[test]
 fn a_later_entry_replaces_an_earlier_one_and_both_are_in_the_tar_again() {
     check(&in_words("file a; file a"), &["a = a"]);
@@ -304,6 +352,9 @@ fn trees_packed_by_gnu_tar_are_the_same_trees() {
         &["--format=gnu"][..],
         &["--format=pax"],
         &["--format=gnu", "--sparse"],
+        &["--format=pax", "--sparse", "--sparse-version=0.0"],
+        &["--format=pax", "--sparse", "--sparse-version=0.1"],
+        &["--format=pax", "--sparse", "--sparse-version=1.0"],
     ] {
         let tar = std::process::Command::new("tar")
             .args(flags)
