@@ -17,7 +17,7 @@ const FORMAT: u8 = 1;
 
 /// Carries out an agent's effects. For one attempt the calls come one after another, in the order
 /// adopt or prepare, start, wait beside stop and kill, remove; a dropped future may leave its work
-/// half done, and `remove` copes with whatever is there.
+/// half done or at its end, and `remove` waits for that end and copes with whatever is there.
 pub trait Containers {
     /// What could not be done and why, for users: one whole line.
     type Error: fmt::Display;
@@ -28,13 +28,17 @@ pub trait Containers {
     /// Makes everything that the container needs and keeps the record for `adopt`.
     fn prepare(&self, record: Record) -> impl Future<Output = Result<(), Self::Error>>;
 
+    /// Whether what could not be prepared may be later, with nothing changed in what was asked for.
+    fn is_passing(error: &Self::Error) -> bool;
+
     /// Starts a prepared container; its first process.
     fn start(&self, attempt: Attempt) -> impl Future<Output = Result<u32, Self::Error>>;
 
     /// Waits until a started or adopted container has ended.
     fn wait(&self, attempt: Attempt) -> impl Future<Output = Exit>;
 
-    /// Sends the stop signal that the spec names, or else the image, or else SIGTERM.
+    /// Sends the stop signal that the spec names, or else the image, or else SIGTERM, and remembers
+    /// when, for `adopt`.
     fn stop(&self, attempt: Attempt) -> impl Future<Output = Result<(), Self::Error>>;
 
     /// Kills every process of the container.
@@ -74,7 +78,12 @@ pub struct Found {
 /// What has become of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    Running { pid: u32, since: Time },
+    Running {
+        pid: u32,
+        since: Time,
+        /// When the stop signal was sent, if it was.
+        stopped: Option<Time>,
+    },
     Ended(Exit),
 }
 

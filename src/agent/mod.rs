@@ -4,6 +4,7 @@
 //! assignments down, statuses up) and one small state machine per task. Without a session the
 //! containers go on, and statuses wait for the next one.
 
+mod delays;
 pub mod task;
 pub mod containers;
 pub mod run;
@@ -97,7 +98,8 @@ pub enum Farewell {
 }
 
 /// What an agent wants done. For one attempt at most one effect is under way, but for `Stop` and
-/// `Kill`; whoever starts a container watches it until it has exited.
+/// `Kill`, and a `Remove` ends a `Prepare`; whoever starts a container watches it until it has
+/// exited.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Send(ToManager),

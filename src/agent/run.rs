@@ -1,6 +1,8 @@
 //! Runs an agent: brings it its events and carries out its effects. Decides nothing but when to
 //! dial again.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +12,7 @@ use async_channel::{Receiver, Sender};
 use async_executor::LocalExecutor;
 use futures_lite::future::{or, pending};
 
-use crate::agent::containers::{Attempt, Condition, Containers, Found, Record};
+use crate::agent::containers::{Attempt, Condition, ContainerId, Containers, Found, Record};
 use crate::agent::task::News;
 use crate::agent::{Agent, Effect, Event, Farewell};
 use crate::host::clock;
@@ -61,6 +63,7 @@ pub async fn run<C: Containers, D: Dial>(
         leaving: false,
         executor: &executor,
         jobs,
+        preparing: BTreeMap::new(),
         news_out,
         news_in,
     };
@@ -80,6 +83,7 @@ struct Runner<'r, 'a, C, D> {
     leaving: bool,
     executor: &'r LocalExecutor<'a>,
     jobs: Sender<Job<'a>>,
+    preparing: BTreeMap<ContainerId, Preparing>,
     news_out: Sender<Event>,
     news_in: Receiver<Event>,
 }
@@ -97,6 +101,14 @@ type Dialled = Result<End<ToManager, ToAgent>, String>;
 struct Job<'a> {
     attempt: Attempt,
     outcome: Pin<Box<dyn Future<Output = News> + 'a>>,
+}
+
+/// A preparation under way, or one whose news are.
+struct Preparing {
+    /// Dropped to end it.
+    _go_on: Sender<Infallible>,
+    /// Closed when it is over.
+    over: Receiver<Infallible>,
 }
 
 /// What the agent is woken by.
@@ -124,12 +136,16 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
 
     /// Takes in one event and sets everything going that follows; false when nothing more will.
     fn step(&mut self, event: Event) -> bool {
-        if let Event::Container {
-            attempt,
-            news: News::Started { .. },
-        } = event
-        {
-            self.watch(attempt);
+        match &event {
+            Event::Container {
+                attempt,
+                news: News::Started { .. },
+            } => self.watch(*attempt),
+            Event::Container {
+                attempt,
+                news: News::Prepared | News::PrepareFailed { .. },
+            } => drop(self.preparing.remove(&attempt.container)),
+            _ => {}
         }
         let effects = self.agent.step(clock::now(), &mut self.rng, event);
         let done = effects.contains(&Effect::Done);
@@ -143,11 +159,9 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
         match effect {
             Effect::Send(message) => self.send(&message),
             Effect::HangUp => self.wait_to_redial(),
-            Effect::Prepare(record) => {
-                self.queue(record.attempt, prepare(self.containers, record));
-            }
+            Effect::Prepare(record) => self.prepare(record),
             Effect::Start(attempt) => self.queue(attempt, start(self.containers, attempt)),
-            Effect::Remove(attempt) => self.queue(attempt, remove(self.containers, attempt)),
+            Effect::Remove(attempt) => self.remove(attempt),
             Effect::Stop(attempt) => {
                 let containers = self.containers;
                 let stop = async move { warn_of(&containers.stop(attempt).await) };
@@ -160,6 +174,33 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
             }
             Effect::Done => {}
         }
+    }
+
+    fn prepare(&mut self, record: Record) {
+        let attempt = record.attempt;
+        let (_go_on, ended) = async_channel::bounded(1);
+        let (under_way, over) = async_channel::bounded(1);
+        let preparing = Preparing { _go_on, over };
+        self.preparing.insert(attempt.container, preparing);
+        let prepared = prepare(self.containers, record);
+        self.queue(attempt, async move {
+            let _under_way = under_way;
+            or(cancelled(ended), prepared).await
+        });
+    }
+
+    /// Removes a container, once its preparation is over, which this ends.
+    fn remove(&mut self, attempt: Attempt) {
+        let containers = self.containers;
+        let preparing = self.preparing.remove(&attempt.container);
+        let over = preparing.map(|preparing| preparing.over);
+        self.queue(attempt, async move {
+            if let Some(over) = over {
+                // Nothing is ever sent: the channel closes.
+                let _ = over.recv().await;
+            }
+            remove(containers, attempt).await
+        });
     }
 
     fn queue(&self, attempt: Attempt, outcome: impl Future<Output = News> + 'a) {
@@ -299,8 +340,19 @@ async fn prepare<C: Containers>(containers: &C, record: Record) -> News {
     let prepared = containers.prepare(record).await;
     let failed = |error: C::Error| News::PrepareFailed {
         reason: error.to_string(),
+        passing: C::is_passing(&error),
     };
     prepared.map_or_else(failed, |()| News::Prepared)
+}
+
+/// What becomes of a preparation that nobody wants any more.
+async fn cancelled(ended: Receiver<Infallible>) -> News {
+    // Nothing is ever sent: the channel closes.
+    let _ = ended.recv().await;
+    News::PrepareFailed {
+        reason: "cancelled".to_owned(),
+        passing: true,
+    }
 }
 
 async fn start<C: Containers>(containers: &C, attempt: Attempt) -> News {

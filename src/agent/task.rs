@@ -6,6 +6,8 @@
 //!                          rejected              failed        +-> stop, grace, kill -> shutdown
 //! ```
 //!
+//! It is rejected for what cannot be mended by waiting; what can, is tried again a few times.
+//!
 //! The state that is reported only grows. Where the container stands is a thing of its own
 //! (`Phase`): a task that ended keeps its container for the logs until the manager forgets the
 //! task, and one that was prepared before a reboot is prepared again.
@@ -14,21 +16,12 @@ use std::sync::Arc;
 
 use crate::agent::Effect;
 use crate::agent::containers::{Attempt, Condition, Exit, Found, Record};
+use crate::agent::delays::{
+    KILL_AGAIN_MS, PREPARE_TRIES, REMOVE_TRIES, grace_ms, prepare_again_ms, remove_again_ms,
+};
 use crate::model::object::{ContainerStatus, TaskState, TaskStatus};
-use crate::model::spec::container::STOP_GRACE_PERIOD_NS;
-use crate::model::time::{Time, ms_of_ns};
+use crate::model::time::Time;
 use crate::wire::session::{Assignment, StatusUpdate};
-
-/// What outlives SIGKILL (a process that waits for a dead disk) is killed again this often.
-const KILL_AGAIN_MS: u64 = 10_000;
-
-/// A container that could not be removed is tried again after this, and then after twice as long
-/// each time, so often doubled.
-const REMOVE_AGAIN_MS: u64 = 10_000;
-const REMOVE_DOUBLINGS_MAX: u32 = 6;
-
-/// A node that leaves tries so often to remove a container.
-const REMOVE_TRIES: u32 = 4;
 
 /// Most bytes of log that go with a status.
 const LOG_TAIL_BYTES: usize = 4096;
@@ -55,7 +48,18 @@ pub struct Task {
 #[derive(Debug, PartialEq)]
 enum Phase {
     Unmade,
-    Preparing,
+    Preparing {
+        tries: u32,
+    },
+    /// It could not be prepared now; what is there of it is removed before another try.
+    Clearing {
+        tries: u32,
+    },
+    /// It is to be prepared again.
+    Waiting {
+        tries: u32,
+        again_at: Time,
+    },
     Prepared,
     Starting,
     Running,
@@ -78,9 +82,17 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
     Prepared,
-    PrepareFailed { reason: String },
-    Started { pid: u32 },
-    StartFailed { reason: String },
+    /// It may be `passing`: the same may succeed later.
+    PrepareFailed {
+        reason: String,
+        passing: bool,
+    },
+    Started {
+        pid: u32,
+    },
+    StartFailed {
+        reason: String,
+    },
     Exited(Exit),
     Removed,
     RemoveFailed,
@@ -120,10 +132,20 @@ impl Task {
             container_id: attempt.container.to_string(),
             ..ContainerStatus::default()
         };
+        let mut desired = assignment.desired_state;
         let (phase, at) = match found.condition {
-            Condition::Running { pid, since } => {
+            Condition::Running {
+                pid,
+                since,
+                stopped,
+            } => {
                 container.pid = pid;
-                (Phase::Running, since)
+                let phase = stopped.map_or(Phase::Running, |at| {
+                    desired = desired.max(TaskState::Shutdown);
+                    let kill_at = at.plus_ms(grace_ms(&assignment));
+                    Phase::Stopping { kill_at }
+                });
+                (phase, since)
             }
             Condition::Ended(exit) => {
                 let at = exit.at;
@@ -131,7 +153,7 @@ impl Task {
             }
         };
         Self {
-            desired: assignment.desired_state,
+            desired,
             assignment,
             forgotten: false,
             attempt,
@@ -222,9 +244,19 @@ impl Task {
     /// Takes in what has become of the container.
     pub fn hear(&mut self, news: News, now: Time, moves: &mut Moves) {
         match (news, &self.phase) {
-            (News::Prepared, Phase::Preparing) => self.prepared(now, moves),
-            (News::PrepareFailed { reason }, Phase::Preparing)
-            | (News::StartFailed { reason }, Phase::Starting) => self.fail(&reason, now, moves),
+            (News::Prepared, Phase::Preparing { .. }) => self.prepared(now, moves),
+            (News::PrepareFailed { reason, passing }, Phase::Preparing { tries }) => {
+                match (passing, *tries) {
+                    (true, tries @ ..PREPARE_TRIES) => self.clear(tries, &reason, now, moves),
+                    _ => self.fail(&reason, now, moves),
+                }
+            }
+            (News::Removed | News::RemoveFailed, Phase::Clearing { tries }) => {
+                let tries = *tries;
+                let again_at = now.plus_ms(prepare_again_ms(tries));
+                self.phase = Phase::Waiting { tries, again_at };
+            }
+            (News::StartFailed { reason }, Phase::Starting) => self.fail(&reason, now, moves),
             (News::Started { pid }, Phase::Starting) => self.started(pid, now, moves),
             (News::Exited(exit), Phase::Running) => self.ended(exit, false, now, moves),
             (News::Exited(exit), Phase::Stopping { .. }) => self.ended(exit, true, now, moves),
@@ -245,6 +277,7 @@ impl Task {
     pub fn due(&self) -> Option<Time> {
         match self.phase {
             Phase::Stopping { kill_at } => Some(kill_at),
+            Phase::Waiting { again_at, .. } => Some(again_at),
             Phase::Removing { again_at, .. } => again_at,
             _ => None,
         }
@@ -253,13 +286,20 @@ impl Task {
     /// Does what has become due. A clock that was set back holds nothing up: no moment is further
     /// away than when it was set.
     pub fn tick(&mut self, now: Time, moves: &mut Moves) {
-        let grace = now.plus_ms(self.grace_ms().max(KILL_AGAIN_MS));
+        let grace = now.plus_ms(grace_ms(&self.assignment).max(KILL_AGAIN_MS));
         match &mut self.phase {
             Phase::Stopping { kill_at } if *kill_at <= now => {
                 *kill_at = now.plus_ms(KILL_AGAIN_MS);
                 moves.effects.push(Effect::Kill(self.attempt));
             }
             Phase::Stopping { kill_at } => *kill_at = grace.min(*kill_at),
+            Phase::Waiting { tries, again_at } if *again_at <= now => {
+                let tries = tries.saturating_add(1);
+                self.prepare(tries, now, moves);
+            }
+            Phase::Waiting { tries, again_at } => {
+                *again_at = now.plus_ms(prepare_again_ms(*tries)).min(*again_at);
+            }
             Phase::Removing {
                 tries,
                 again_at: Some(at),
@@ -295,7 +335,7 @@ impl Task {
                 let lost = "exit unknown: the container is gone, as after a restart of the host";
                 self.end(TaskState::Failed, lost, now, moves);
             }
-            Phase::Unmade => self.prepare(now, moves),
+            Phase::Unmade => self.prepare(1, now, moves),
             Phase::Prepared if self.desired > TaskState::Ready => {
                 self.report(TaskState::Starting, "starting", now, moves);
                 self.phase = Phase::Starting;
@@ -315,13 +355,21 @@ impl Task {
                 self.phase = Phase::Gone;
                 self.report(TaskState::Shutdown, "shutdown", now, moves);
             }
-            Phase::Prepared => {
+            // The removal ends a preparation that is under way.
+            Phase::Preparing { .. } | Phase::Waiting { .. } | Phase::Prepared => {
                 self.report(TaskState::Shutdown, "shutdown", now, moves);
                 self.remove(0, moves);
             }
+            Phase::Clearing { .. } => {
+                self.report(TaskState::Shutdown, "shutdown", now, moves);
+                self.phase = Phase::Removing {
+                    tries: 1,
+                    again_at: None,
+                };
+            }
             Phase::Running => {
                 self.phase = Phase::Stopping {
-                    kill_at: now.plus_ms(self.grace_ms()),
+                    kill_at: now.plus_ms(grace_ms(&self.assignment)),
                 };
                 moves.effects.push(Effect::Stop(self.attempt));
             }
@@ -335,10 +383,10 @@ impl Task {
         }
     }
 
-    fn prepare(&mut self, now: Time, moves: &mut Moves) {
+    fn prepare(&mut self, tries: u32, now: Time, moves: &mut Moves) {
         self.report(TaskState::Accepted, "accepted", now, moves);
         self.report(TaskState::Preparing, "preparing", now, moves);
-        self.phase = Phase::Preparing;
+        self.phase = Phase::Preparing { tries };
         let record = Record {
             attempt: self.attempt,
             assignment: Arc::clone(&self.assignment),
@@ -349,6 +397,7 @@ impl Task {
     fn prepared(&mut self, now: Time, moves: &mut Moves) {
         self.container().container_id = self.attempt.container.to_string();
         self.phase = Phase::Prepared;
+        self.status.error.clear();
         self.report(TaskState::Ready, "prepared", now, moves);
     }
 
@@ -356,6 +405,17 @@ impl Task {
         self.container().pid = pid;
         self.phase = Phase::Running;
         self.report(TaskState::Running, "started", now, moves);
+    }
+
+    /// The container could not be made now. The task stays where it is and says why.
+    fn clear(&mut self, tries: u32, reason: &str, now: Time, moves: &mut Moves) {
+        self.phase = Phase::Clearing { tries };
+        moves.effects.push(Effect::Remove(self.attempt));
+        self.status.error = one_line(reason);
+        self.status.at = now;
+        if !self.forgotten {
+            moves.statuses.push(self.update());
+        }
     }
 
     /// The container could not be made or started: before STARTING the task is rejected.
@@ -386,8 +446,7 @@ impl Task {
 
     /// Reports an end with its reason; the message goes on saying how far the task had come.
     fn end(&mut self, state: TaskState, reason: &str, at: Time, moves: &mut Moves) {
-        let line = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
-        self.status.error = line.take(ERROR_CHARS).collect();
+        self.status.error = one_line(reason);
         let message = self.status.message.clone();
         self.report(state, &message, at, moves);
     }
@@ -422,16 +481,11 @@ impl Task {
         };
         moves.effects.push(Effect::Remove(self.attempt));
     }
-
-    fn grace_ms(&self) -> u64 {
-        let grace_ns = self.assignment.spec.container.stop_grace_period_ns;
-        ms_of_ns(grace_ns.unwrap_or(STOP_GRACE_PERIOD_NS))
-    }
 }
 
-fn remove_again_ms(tries: u32) -> u64 {
-    let doublings = tries.saturating_sub(1).min(REMOVE_DOUBLINGS_MAX);
-    REMOVE_AGAIN_MS << doublings
+fn one_line(reason: &str) -> String {
+    let line = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(ERROR_CHARS).collect()
 }
 
 /// Docker's words for an end that is no success.

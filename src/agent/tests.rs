@@ -187,6 +187,12 @@ impl World {
             ["running"] => Condition::Running {
                 pid: 7,
                 since: Time(1_000_000),
+                stopped: None,
+            },
+            ["stopping", "since", ago] => Condition::Running {
+                pid: 7,
+                since: Time(1_000_000),
+                stopped: Some(Time(self.now.0 - ms(ago))),
             },
             ended => match parse_news(ended) {
                 News::Exited(exit) => Condition::Ended(exit),
@@ -238,6 +244,11 @@ fn parse_news(words: &[&str]) -> News {
         ["prepared"] => News::Prepared,
         ["prepare", "fails:", reason @ ..] => News::PrepareFailed {
             reason: reason.join(" "),
+            passing: false,
+        },
+        ["prepare", "fails", "for", "now:", reason @ ..] => News::PrepareFailed {
+            reason: reason.join(" "),
+            passing: true,
         },
         ["started"] => News::Started { pid: 7 },
         ["start", "fails:", reason @ ..] => News::StartFailed {

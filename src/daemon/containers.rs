@@ -24,7 +24,7 @@ use crate::model::spec::Labels;
 use crate::model::spec::mount::MountKind;
 use crate::model::spec::task::{NetworkAttachment, TaskSpec};
 use crate::runtime::adopt::{Adopted, Found as State};
-use crate::runtime::attempt::Exit as RuntimeExit;
+use crate::runtime::attempt::{Exit as RuntimeExit, RecordError as BundleError};
 use crate::runtime::containers::{RemoveError, Runtime, RuntimeError};
 use crate::runtime::plan::{Network, Origin, Plan};
 use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Refused};
@@ -129,6 +129,19 @@ impl Containers for HostContainers {
         Ok(())
     }
 
+    fn is_passing(error: &ContainersError) -> bool {
+        match error {
+            ContainersError::Image(error) => error.is_passing(),
+            ContainersError::Volume(VolumeError::Io { source, .. })
+            | ContainersError::RecordFile { source, .. }
+            | ContainersError::Runtime(RuntimeError::Io { source, .. })
+            | ContainersError::Runtime(RuntimeError::Record(BundleError::Io { source, .. })) => {
+                passes(source)
+            }
+            _ => false,
+        }
+    }
+
     async fn start(&self, attempt: Attempt) -> Result<u32, ContainersError> {
         let id = attempt.container.to_string();
         let running = self.runtime.start(&id).await?;
@@ -160,8 +173,7 @@ impl Containers for HostContainers {
 
     async fn stop(&self, attempt: Attempt) -> Result<(), ContainersError> {
         let id = attempt.container.to_string();
-        let signal = self.runtime.bundle(&id)?.plan.process.stop_signal;
-        self.runtime.signal(&id, signal)?;
+        let signal = self.runtime.stop(&id)?;
         self.publish(&id, "kill", &[("signal", signal.to_string())]);
         Ok(())
     }
@@ -385,11 +397,26 @@ fn condition(adopted: &Adopted) -> Option<Condition> {
             Some(Condition::Running {
                 pid,
                 since: running.started,
+                stopped: adopted.stopped,
             })
         }
         State::Ended(_, exit) => Some(Condition::Ended(seen(exit))),
         State::Prepared => None,
     }
+}
+
+/// Whether there may be room, or a reader that is not in the way, later.
+fn passes(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let scarce = [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::EIO];
+    let passing = matches!(
+        error.kind(),
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::OutOfMemory | Kind::ResourceBusy
+    );
+    passing
+        || error
+            .raw_os_error()
+            .is_some_and(|number| scarce.contains(&number))
 }
 
 fn seen(exit: &RuntimeExit) -> Exit {

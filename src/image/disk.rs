@@ -18,6 +18,14 @@ pub struct DiskError {
     pub source: io::Error,
 }
 
+impl DiskError {
+    /// Whether there was no room, which there may be later.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self.source.kind(), StorageFull | QuotaExceeded)
+    }
+}
+
 /// One call that changes the disk or makes it durable.
 fn step<T>(
     doing: &'static str,

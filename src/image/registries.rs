@@ -44,6 +44,7 @@ impl ObtainError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Pull { source, .. } => source.is_passing(),
+            Self::Resolve(ResolveError::Disk(error)) => error.is_full(),
             Self::Resolve(_) => false,
         }
     }
@@ -176,6 +177,8 @@ impl PullError {
         match self {
             Self::Registry(RegistryError::Cancelled) => true,
             Self::Registry(error) => error.is_passing(),
+            Self::Layer { source, .. } => source.is_disk_full(),
+            Self::Disk(error) => error.is_full(),
             _ => false,
         }
     }

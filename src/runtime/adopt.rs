@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::time::Time;
 use crate::runtime::attempt::{Attempt, Bundle, Exit, Running};
 use crate::runtime::containers::{Runtime, RuntimeError};
 
@@ -12,6 +13,8 @@ pub struct Adopted {
     pub id: String,
     pub bundle: Bundle,
     pub state: Found,
+    /// When it was asked to stop, if it was.
+    pub stopped: Option<Time>,
 }
 
 /// What became of it.
@@ -64,12 +67,13 @@ impl Runtime {
         id: &str,
         attempt: &Attempt,
     ) -> Result<Option<Adopted>, RuntimeError> {
-        let bundle = attempt.bundle()?;
+        let (bundle, stopped) = (attempt.bundle()?, attempt.stopped()?);
         let adopted = |state| {
             Some(Adopted {
                 id: id.to_owned(),
                 bundle,
                 state,
+                stopped,
             })
         };
         let Some(running) = attempt.running()? else {

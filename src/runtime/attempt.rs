@@ -137,6 +137,15 @@ impl Attempt {
         write(&self.dir.join("shim"), running)
     }
 
+    /// When it was asked to stop, if it was.
+    pub fn stopped(&self) -> Result<Option<Time>, RecordError> {
+        optional(read(&self.dir.join("stopped")))
+    }
+
+    pub fn write_stopped(&self, at: Time) -> Result<(), RecordError> {
+        write(&self.dir.join("stopped"), &at)
+    }
+
     /// How it ended, if it did and its shim could say so.
     pub fn exit(&self) -> Result<Option<Exit>, RecordError> {
         optional(read(&self.exit_path()))

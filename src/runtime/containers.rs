@@ -21,6 +21,7 @@ use crate::runtime::cgroup::devices::DeviceProgram;
 use crate::runtime::cgroup::figures::Figures;
 use crate::runtime::cgroup::{Cgroup, CgroupError, Hierarchy};
 use crate::runtime::log::reader::{LogError, Reader, Wanted};
+use crate::runtime::making::Making;
 use crate::runtime::plan::Plan;
 use crate::runtime::shim::status::{REPORT_BYTES_MAX, Report};
 
@@ -71,6 +72,7 @@ pub struct Runtime {
     /// Started processes that are to be reaped.
     children: Mutex<Vec<Child>>,
     has_device_guard: bool,
+    making: Making,
 }
 
 /// Something about a container could not be done. Users see this.
@@ -124,6 +126,7 @@ impl Runtime {
             hierarchy,
             children: Mutex::default(),
             has_device_guard,
+            making: Making::default(),
         })
     }
 
@@ -156,7 +159,10 @@ impl Runtime {
             log_bytes,
             plan,
         };
-        blocking(move || {
+        let id = bundle.plan.id.clone();
+        let under_way = self.making.begin(&id);
+        let made = blocking(move || {
+            let _under_way = under_way;
             match fs::create_dir(&attempt.dir) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(RuntimeError::Exists(bundle.plan.id));
@@ -165,7 +171,9 @@ impl Runtime {
             }
             Ok(attempt.write_bundle(&bundle)?)
         })
-        .await
+        .await;
+        self.making.end(&id);
+        made
     }
 
     /// Starts a prepared container and waits until its program runs.
@@ -212,6 +220,15 @@ impl Runtime {
         }
     }
 
+    /// Sends a container its stop signal, which it answers, and remembers when.
+    pub fn stop(&self, id: &str) -> Result<i32, RuntimeError> {
+        let attempt = self.attempt(id)?;
+        let signal = attempt.bundle()?.plan.process.stop_signal;
+        self.signal(id, signal)?;
+        attempt.write_stopped(clock::now())?;
+        Ok(signal)
+    }
+
     /// Sends a signal to a container's first process.
     pub fn signal(&self, id: &str, number: i32) -> Result<(), RuntimeError> {
         let attempt = self.attempt(id)?;
@@ -234,6 +251,7 @@ impl Runtime {
     /// Kills what is left of a container and removes every trace. Goes on after an error; removing
     /// what is gone is fine.
     pub async fn remove(&self, id: &str) -> Result<(), RemoveError> {
+        self.making.over(id).await;
         let Ok(attempt) = self.attempt(id) else {
             return Ok(());
         };

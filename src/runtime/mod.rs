@@ -15,6 +15,7 @@ mod init;
 mod hello;
 pub mod shim;
 pub mod entry;
+mod making;
 pub mod containers;
 pub mod adopt;
 pub mod listing;

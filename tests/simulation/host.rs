@@ -115,6 +115,7 @@ impl Host {
         match order {
             Order::Prepare(_) if fails => news(News::PrepareFailed {
                 reason: "no such image".into(),
+                passing: now.0.is_multiple_of(2),
             }),
             Order::Start(_) if fails => news(News::StartFailed {
                 reason: "no such program".into(),
@@ -180,6 +181,7 @@ impl Container {
             State::Running(since) => Condition::Running {
                 pid: 7,
                 since: *since,
+                stopped: None,
             },
             State::Ended(exit) => Condition::Ended(exit.clone()),
         };

@@ -378,6 +378,9 @@ impl World {
                 }
                 effect => {
                     let (attempt, order) = Order::of(effect).unwrap();
+                    if matches!(order, Order::Remove(_)) {
+                        self.cancel_preparation(host, attempt);
+                    }
                     let ms = 1 + self.dice.below(200);
                     self.after(
                         ms,
@@ -391,6 +394,19 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A removal ends the preparation before it.
+    fn cancel_preparation(&mut self, removed_on: usize, removed: Attempt) {
+        self.queue.retain(|_, happening| match happening {
+            Happening::Ordered {
+                host,
+                attempt,
+                order: Order::Prepare(_),
+                ..
+            } => (*host, *attempt) != (removed_on, removed),
+            _ => true,
+        });
     }
 
     fn carry_out(&mut self, host: usize, attempt: Attempt, order: Order) {

@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_lite::future::block_on;
 
@@ -18,6 +18,11 @@ pub(crate) struct Host {
     found: RefCell<Vec<Found>>,
     running: RefCell<BTreeMap<ContainerId, Life>>,
     removed: Cell<usize>,
+    /// Preparations that do not end by themselves.
+    preparing: RefCell<BTreeSet<ContainerId>>,
+    cancelled: Cell<usize>,
+    /// Containers that were removed while they were prepared.
+    removed_early: Cell<usize>,
     starting: Cell<usize>,
     starting_max: Cell<usize>,
 }
@@ -37,6 +42,16 @@ impl Host {
     }
 }
 
+/// Sees a preparation end.
+struct Dropped<'a>(&'a Host, ContainerId);
+
+impl Drop for Dropped<'_> {
+    fn drop(&mut self) {
+        self.0.preparing.borrow_mut().remove(&self.1);
+        self.0.cancelled.set(self.0.cancelled.get() + 1);
+    }
+}
+
 impl Containers for Host {
     type Error = &'static str;
 
@@ -47,8 +62,18 @@ impl Containers for Host {
     async fn prepare(&self, record: Record) -> Result<(), Self::Error> {
         match &record.assignment.service_name[..] {
             "broken" => Err("no such image"),
+            "endless" => {
+                let container = record.attempt.container;
+                self.preparing.borrow_mut().insert(container);
+                let _dropped = Dropped(self, container);
+                pending().await
+            }
             _ => Ok(()),
         }
+    }
+
+    fn is_passing(_: &Self::Error) -> bool {
+        false
     }
 
     async fn start(&self, attempt: Attempt) -> Result<u32, Self::Error> {
@@ -79,7 +104,10 @@ impl Containers for Host {
         self.stop(attempt).await
     }
 
-    async fn remove(&self, _: Attempt) -> Result<(), Self::Error> {
+    async fn remove(&self, attempt: Attempt) -> Result<(), Self::Error> {
+        let early = self.preparing.borrow().contains(&attempt.container);
+        self.removed_early
+            .set(self.removed_early.get() + usize::from(early));
         self.removed.set(self.removed.get() + 1);
         Ok(())
     }
@@ -181,6 +209,37 @@ fn a_reason_reaches_the_manager() {
     });
 }
 
+/// More than are prepared at once: for some, the preparation ends before it has begun.
+#[test]
+fn a_preparation_ends_when_its_task_shall() {
+    let host = Host::default();
+    let there = &host;
+    beside(there, |listener, say| async move {
+        let endless = |n| Assignment {
+            service_name: "endless".into(),
+            ..assignment(&format!("web.{n}"), "running")
+        };
+        let end = welcome(&listener, (1..=20).map(endless).collect()).await;
+        until(&end, TaskState::Preparing, (1..=20).map(TaskId).collect()).await;
+        let difference = Assignments::Difference {
+            from: 1,
+            to: 2,
+            set: Vec::new(),
+            desired: (1..=20).map(|n| (TaskId(n), TaskState::Shutdown)).collect(),
+            removed: Vec::new(),
+        };
+        end.send(&ToAgent::Assignments(difference)).await.unwrap();
+        until(&end, TaskState::Shutdown, (1..=20).map(TaskId).collect()).await;
+        say.send(Farewell::Leave).await.unwrap();
+        while end.receive().await.unwrap().is_some() {}
+    });
+    assert_eq!(
+        (host.cancelled.get(), host.removed_early.get()),
+        (AT_ONCE, 0)
+    );
+    assert_eq!(host.removed.get(), 20);
+}
+
 #[test]
 fn many_containers_start_a_few_at_a_time() {
     let host = Host::default();
@@ -231,6 +290,7 @@ fn what_an_earlier_daemon_started_is_watched() {
     let condition = Condition::Running {
         pid: 7,
         since: Time(1),
+        stopped: None,
     };
     host.found.borrow_mut().push(Found { record, condition });
     host.run(container);

@@ -103,8 +103,10 @@ impl Chaos {
                 continue;
             };
             let state = update.status.state;
+            // A task that could not be prepared says each time why not.
+            let waits = !update.status.error.is_empty() && state == *known;
             assert!(
-                state > *known,
+                state > *known || waits,
                 "{} goes from {known:?} to {state:?}",
                 update.task
             );
@@ -222,6 +224,7 @@ impl Chaos {
                 let condition = Condition::Running {
                     pid: 7,
                     since: Time(5),
+                    stopped: (self.dice.below(2) == 0).then_some(Time(6)),
                 };
                 found.push(Found { record, condition });
             } else if *runs || self.dice.below(2) == 0 {
@@ -268,6 +271,7 @@ impl Chaos {
                 attempt,
                 News::PrepareFailed {
                     reason: "no image".into(),
+                    passing: self.dice.below(2) == 0,
                 },
             ),
             Effect::Prepare(Record { attempt, .. }) => {

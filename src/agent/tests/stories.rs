@@ -42,6 +42,55 @@ fn what_fails_before_starting_is_rejected_and_leaves_nothing() {
 }
 
 #[test]
+fn what_may_be_prepared_later_is_tried_again_and_says_why_until_then() {
+    check(
+        "assigned web.1 running; prepare fails for now: disk full; is removed; after 999ms; \
+         after 1ms; prepared",
+        "+prepare, accepted, preparing; +remove, preparing (disk full); -; -; +prepare; \
+         +start, ready, starting",
+    );
+}
+
+#[test]
+fn what_cannot_be_prepared_for_long_is_rejected_for_another_node_to_try() {
+    let story = "assigned web.1 running; ".to_owned()
+        + &[1, 2, 4, 8, 16]
+            .map(|s| format!("prepare fails for now: disk full; is removed; after {s}s; "))
+            .concat()
+        + "prepare fails for now: disk full";
+    let expect = "+prepare, accepted, preparing; +remove, preparing (disk full); -; ".to_owned()
+        + &"+prepare; +remove, preparing (disk full); -; ".repeat(4)
+        + "+prepare; +remove, rejected (disk full)";
+    check(&story, &expect);
+}
+
+#[test]
+fn a_task_that_shall_end_is_not_prepared_again() {
+    let fails = "assigned web.1 running; prepare fails for now: disk full; ";
+    let failed = "+prepare, accepted, preparing; +remove, preparing (disk full); ";
+    check(
+        &format!("{fails}desired shutdown; is removed; removed"),
+        &format!("{failed}shutdown (disk full); -; -"),
+    );
+    check(
+        &format!("{fails}is removed; desired shutdown; is removed; after 60s"),
+        &format!("{failed}-; +remove, shutdown (disk full); -; -"),
+    );
+}
+
+#[test]
+fn a_stop_under_way_goes_on_after_a_restart_and_its_grace_does_not_begin_again() {
+    check_running(
+        "desired shutdown; restarted, stopping since 7s; after 2999ms; after 1ms; exits 137",
+        "+stop; -; -; +kill; -",
+    );
+    check_running(
+        "desired shutdown; restarted, stopping since 60s; connected; full web.1 running; exits 137",
+        "+stop; +kill; hello; running; shutdown",
+    );
+}
+
+#[test]
 fn what_fails_in_starting_is_failed_and_leaves_nothing() {
     check(
         "assigned web.1 running; prepared; start fails: no such program; is removed",
@@ -88,7 +137,7 @@ fn a_clock_set_back_does_not_delay_a_kill_for_long() {
 fn a_task_that_shall_end_before_it_runs_never_runs() {
     check(
         "assigned web.1 running; desired shutdown; prepared; is removed",
-        "+prepare, accepted, preparing; -; +remove, ready, shutdown; -",
+        "+prepare, accepted, preparing; +remove, shutdown; -; -",
     );
     check(
         "assigned web.1 running; prepared; desired shutdown; started; exits 0",
@@ -105,7 +154,7 @@ fn a_desired_state_that_comes_late_changes_nothing() {
     );
     check(
         "assigned web.1 running; desired shutdown; desired running; prepared",
-        "+prepare, accepted, preparing; -; -; +remove, ready, shutdown",
+        "+prepare, accepted, preparing; +remove, shutdown; -; -",
     );
 }
 
@@ -399,6 +448,7 @@ fn of_two_attempts_at_a_task_the_one_that_runs_counts_and_the_other_goes() {
         Condition::Running {
             pid: 7,
             since: Time(1),
+            stopped: None,
         },
     );
     let last = found(3, ended());
