@@ -18,6 +18,7 @@ pub mod entry;
 mod making;
 pub mod containers;
 pub mod adopt;
+pub mod traffic;
 pub mod listing;
 pub mod exec;
 pub mod processes;

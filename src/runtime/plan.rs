@@ -95,6 +95,8 @@ pub struct ProcessPlan {
     pub oom_score_adj: i32,
     /// What asks it to end.
     pub stop_signal: i32,
+    /// Its standard input never ends, and has nothing to read.
+    pub open_stdin: bool,
 }
 
 /// One resource limit; `u64::MAX` is none.

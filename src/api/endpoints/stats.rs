@@ -1,5 +1,6 @@
 //! `/containers/{id}/stats`: what a container uses, once or every second.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_lite::stream;
@@ -17,6 +18,7 @@ use crate::model::time::Time;
 use crate::runtime::adopt::Found;
 use crate::runtime::cgroup::figures::{BlockDevice, Figures};
 use crate::runtime::listing::Listed;
+use crate::runtime::traffic::Traffic;
 
 /// Docker's own interval.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -26,6 +28,7 @@ const NS_PER_TICK: u64 = 10_000_000;
 struct Reading {
     at: Time,
     figures: Figures,
+    traffic: BTreeMap<String, Traffic>,
     host_cpu_ns: u64,
 }
 
@@ -83,9 +86,11 @@ fn read(context: &Context, container: &Listed) -> Option<Reading> {
     if !running.shim.is_there() {
         return None;
     }
+    let runtime = &context.host.runtime;
     Some(Reading {
         at: clock::now(),
-        figures: context.host.runtime.figures(&container.plan.id).ok()?,
+        figures: runtime.figures(&container.plan.id).ok()?,
+        traffic: runtime.traffic(&container.plan.id).ok()?,
         host_cpu_ns: host_cpu_ns(&std::fs::read_to_string("/proc/stat").ok()?),
     })
 }
@@ -113,7 +118,7 @@ fn show(
         cpu_stats: cpu(now),
         precpu_stats: cpu(before),
         memory_stats: figures.map(|f| show_memory(context, f)).unwrap_or_default(),
-        networks: std::collections::BTreeMap::new(),
+        networks: now.map(|r| show_traffic(&r.traffic)).unwrap_or_default(),
     }
 }
 
@@ -156,6 +161,23 @@ fn show_memory(context: &Context, figures: &Figures) -> json::MemoryStats {
             .limit_bytes
             .unwrap_or_else(|| u64::try_from(host).unwrap_or(0)),
     }
+}
+
+fn show_traffic(interfaces: &BTreeMap<String, Traffic>) -> BTreeMap<String, json::NetworkStats> {
+    let show = |Traffic { received, sent }: &Traffic| json::NetworkStats {
+        rx_bytes: received.bytes,
+        rx_packets: received.packets,
+        rx_errors: received.errors,
+        rx_dropped: received.dropped,
+        tx_bytes: sent.bytes,
+        tx_packets: sent.packets,
+        tx_errors: sent.errors,
+        tx_dropped: sent.dropped,
+    };
+    let shown = interfaces
+        .iter()
+        .map(|(name, traffic)| (name.clone(), show(traffic)));
+    shown.collect()
 }
 
 fn show_block(devices: &[BlockDevice]) -> json::BlkioStats {

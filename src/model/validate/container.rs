@@ -282,7 +282,6 @@ fn check_not_yet(spec: &ContainerSpec, problems: &mut Problems) {
     let leave = "leave it out";
     let fields = [
         (!spec.tty, "TTY"),
-        (!spec.open_stdin, "OpenStdin"),
         (no_check, "Healthcheck"),
         (spec.secrets.is_empty(), "Secrets"),
         (spec.configs.is_empty(), "Configs"),

@@ -27,9 +27,6 @@ const ULIMITS: [&str; 15] = [
 
 /// What can be judged without an image.
 pub fn check(spec: &ContainerSpec) -> Result<(), Refused> {
-    if spec.open_stdin {
-        return Err(Refused::Unsupported("an open standard input".to_owned()));
-    }
     if !spec.stop_signal.is_empty() && signal::parse(&spec.stop_signal).is_none() {
         return Err(Refused::Invalid {
             what: "stop signal",
@@ -95,6 +92,7 @@ pub fn plan(
         ulimits: spec.ulimits.iter().map(ulimit).collect::<Result<_, _>>()?,
         oom_score_adj,
         stop_signal: stop_signal(spec, image)?,
+        open_stdin: spec.open_stdin,
     })
 }
 

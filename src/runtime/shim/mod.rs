@@ -94,6 +94,8 @@ struct Contained {
     running: Running,
     log: Ring,
     ends: Ends,
+    /// Kept as long as the container, so that its standard input stays open.
+    _input: Option<OwnedFd>,
 }
 
 /// Runs the attempt in `dir` to its end.
@@ -155,7 +157,8 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
     // between groups, and the container's first process is about to make the next ones.
     shims.join()?;
     let (failure, failing) = pipe(PipeFlags::CLOEXEC)?;
-    let (mut container, ends) = build(attempt, &plan, failing)?;
+    let (stdin, _input) = input(&plan)?;
+    let (mut container, ends) = build(attempt, &plan, stdin, failing)?;
     let init = container.pid().ok_or(ShimError::Vanished)?.as_raw();
     protect(&plan, group, devices.as_ref(), init)?;
     running.init = Some(ProcessMark::of(init).ok_or(ShimError::Vanished)?);
@@ -163,7 +166,12 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
     attempt.write_running(&running)?;
     container.start().map_err(ShimError::Create)?;
     await_program(failure)?;
-    Ok(Contained { running, log, ends })
+    Ok(Contained {
+        running,
+        log,
+        ends,
+        _input,
+    })
 }
 
 /// Version 2's guard. Where the kernel has none, nodes cannot be made instead: the root is mounted
@@ -276,7 +284,12 @@ fn write_config(
 }
 
 /// Builds the container: its first process waits to be told to start.
-fn build(attempt: &Attempt, plan: &Plan, failing: OwnedFd) -> Result<(Container, Ends), ShimError> {
+fn build(
+    attempt: &Attempt,
+    plan: &Plan,
+    stdin: OwnedFd,
+    failing: OwnedFd,
+) -> Result<(Container, Ends), ShimError> {
     let mut process = plan.process.clone();
     if process.init {
         let head = [spec::INIT_TARGET, "init", "--"].map(str::to_owned);
@@ -295,10 +308,9 @@ fn build(attempt: &Attempt, plan: &Plan, failing: OwnedFd) -> Result<(Container,
             Open::Terminal(console),
         )
     } else {
-        let null = fs::File::open("/dev/null").map_err(failed("open /dev/null"))?;
         let ((out, out_end), (err, err_end)) = (output_pipe()?, output_pipe()?);
         let builder = builder
-            .with_stdin(null)
+            .with_stdin(stdin)
             .with_stdout(out_end)
             .with_stderr(err_end);
         (
@@ -413,6 +425,17 @@ fn clean_up(attempt: &Attempt, group: &Cgroup) {
     while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
     let _ = group.remove();
     let _ = root::unmount(attempt);
+}
+
+/// What the program reads, and what keeps it from ending: a service's containers have nobody who
+/// types.
+fn input(plan: &Plan) -> Result<(OwnedFd, Option<OwnedFd>), ShimError> {
+    if plan.process.open_stdin {
+        let (read, write) = pipe(PipeFlags::CLOEXEC)?;
+        return Ok((read, Some(write)));
+    }
+    let null = fs::File::open("/dev/null").map_err(failed("open /dev/null"))?;
+    Ok((null.into(), None))
 }
 
 fn output_pipe() -> Result<(OwnedFd, OwnedFd), ShimError> {

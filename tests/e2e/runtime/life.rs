@@ -42,6 +42,26 @@ fn a_program_leaves_its_exit_its_output_and_nothing_else() {
 }
 
 #[test]
+fn an_open_standard_input_does_not_end_and_a_closed_one_is_at_its_end() {
+    let Some(host) = host("stdin") else { return };
+    let script = "exec 2>/dev/null; timeout 1 cat; echo $?";
+    let (_, output) = host.run(host.plan('a', script));
+    assert_eq!(output, "0\n");
+    let mut open = host.plan('b', script);
+    open.process.open_stdin = true;
+    let (_, output) = host.run(open);
+    assert_eq!(output, "143\n");
+    // A shell without a script waits for one.
+    let mut shell = host.plan('c', "");
+    shell.process.args = vec!["sh".to_owned()];
+    shell.process.open_stdin = true;
+    let id = host.start(shell).unwrap();
+    host.runtime.signal(&id, libc::SIGKILL).unwrap();
+    assert_eq!(block_on(host.runtime.wait(&id)).unwrap().code, Some(137));
+    block_on(host.runtime.remove(&id)).unwrap();
+}
+
+#[test]
 fn a_program_that_cannot_start_says_why_in_one_line() {
     let Some(host) = host("unable") else { return };
     let reason = |change: fn(&mut Plan)| {
