@@ -13,8 +13,8 @@ const REMOVE_AGAIN_MS: u64 = 10_000;
 const REMOVE_DOUBLINGS_MAX: u32 = 6;
 
 /// What could not be prepared but may be later (the disk was full, a registry did not answer) is
-/// tried again after this, and then after twice as long each time, so often in all. Then the task is
-/// rejected, so that another node can have it.
+/// tried again after this, and then after twice as long each time, so often in all. Then the task
+/// is rejected, so that another node can have it.
 const PREPARE_AGAIN_MS: u64 = 1_000;
 pub const PREPARE_TRIES: u32 = 6;
 

@@ -92,8 +92,8 @@ impl Tree {
     }
 
     /// The path at which an entry for `path` belongs: links on the way to it, but not at it, are
-    /// followed as if the tree's root were that of the file system. What is not there leads on by its
-    /// name.
+    /// followed as if the tree's root were that of the file system. What is not there leads on by
+    /// its name.
     pub fn place(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
         let (parent, name) = split(path);
         match self.directory(parent, false) {

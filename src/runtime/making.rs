@@ -13,14 +13,17 @@ pub struct Making(Mutex<BTreeMap<String, Receiver<Infallible>>>);
 
 /// Whoever makes a container's directory holds this until it is done.
 #[derive(Debug)]
-pub struct UnderWay(#[expect(dead_code, reason = "its end is what counts")] Sender<Infallible>);
+pub struct UnderWay {
+    /// Its end is what counts.
+    _over: Sender<Infallible>,
+}
 
 impl Making {
     /// Someone begins to make a container's directory.
     pub fn begin(&self, id: &str) -> UnderWay {
-        let (under_way, over) = async_channel::bounded(1);
+        let (_over, over) = async_channel::bounded(1);
         self.all().insert(id.to_owned(), over);
-        UnderWay(under_way)
+        UnderWay { _over }
     }
 
     /// It was waited for to the end.

@@ -1,5 +1,5 @@
-//! What `service create` does with an image's name: pins it to what the daemon has under it, so that
-//! all nodes run the same.
+//! What `service create` does with an image's name: pins it to what the daemon has under it, so
+//! that all nodes run the same.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
-//! Stands in for the `pathrs` crate, of which libcontainer and libcgroups use a few calls: paths are
-//! looked up within a container's root, and files of procfs where nothing lies over them. It stands
-//! on openat2(2), which is older than the calls by which libcontainer mounts.
+//! Stands in for the `pathrs` crate, of which libcontainer and libcgroups use a few calls: paths
+//! are looked up within a container's root, and files of procfs where nothing lies over them. It
+//! stands on openat2(2), which is older than the calls by which libcontainer mounts.
 
 pub mod error;
 pub mod flags;
