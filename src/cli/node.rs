@@ -12,6 +12,8 @@ use crate::cli::inspect::{self, Subject};
 use crate::cli::table::{Listing, Row};
 use crate::cli::{tasks, units};
 
+pub mod edit;
+
 /// `node ls`.
 pub const LS: Command = Command {
     names: &["node ls", "node list"],

@@ -328,7 +328,10 @@ impl World {
                 TaskState::Running => format!("run {}", id.0),
                 other => panic!("no pass wants {other:?}"),
             },
-            Change::SetTaskStatus { id, status } => format!("{} waits: {}", id.0, status.error),
+            Change::SetTaskStatus { id, status } => match status.state.is_terminal() {
+                true => format!("{} is {}", id.0, status.state.name()),
+                false => format!("{} waits: {}", id.0, status.error),
+            },
             Change::RemoveTask { id } => format!("forget {}", id.0),
             Change::CountUpdateFailure { task } => format!("count {}", task.0),
             Change::SetUpdateStatus { id, status } => {

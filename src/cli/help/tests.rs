@@ -29,9 +29,13 @@ fn a_group_lists_its_commands() {
     assert_eq!(
         text,
         "Usage:  skep node COMMAND\n\nManage Swarm nodes\n\nCommands:\n  \
+         demote      Demote one or more nodes from manager in the swarm\n  \
          inspect     Display detailed information on one or more nodes\n  \
          ls          List nodes in the swarm\n  \
-         ps          List tasks running on one or more nodes, defaults to current node\n\n\
+         promote     Promote one or more nodes to manager in the swarm\n  \
+         ps          List tasks running on one or more nodes, defaults to current node\n  \
+         rm          Remove one or more nodes from the swarm\n  \
+         update      Update a node\n\n\
          Run 'skep node COMMAND --help' for more information on a command.\n"
     );
 }

@@ -10,9 +10,10 @@ use crate::manager::orchestrator::set_desired;
 use crate::manager::passes::View;
 use crate::model::change::Change;
 use crate::model::id::ServiceId;
-use crate::model::object::{Slot, Task, TaskState};
+use crate::model::object::{Slot, Task, TaskState, TaskStatus};
 use crate::model::spec::cluster::TASK_HISTORY_LIMIT;
 use crate::model::state::State;
+use crate::model::time::Time;
 
 pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -27,6 +28,8 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
                 changes.push(Change::RemoveTask { id: task.id });
             } else if gone && task.desired_state < TaskState::Remove {
                 changes.push(set_desired(task, TaskState::Remove));
+            } else if is_orphan(view.state, task) {
+                changes.push(orphan(task, view.now));
             }
         }
         if !gone {
@@ -60,6 +63,27 @@ fn is_removable(state: &State, task: &Task, service_gone: bool) -> bool {
     let unwanted = service_gone || task.desired_state == TaskState::Remove;
     let node_gone = |id| state.nodes().find(id).is_none();
     unwanted && (task.status.state.is_terminal() || task.node.is_none_or(node_gone))
+}
+
+/// Whether a task shall stop on a node that was removed, which nobody will ever hear of.
+fn is_orphan(state: &State, task: &Task) -> bool {
+    let node_gone = |id| state.nodes().find(id).is_none();
+    task.desired_state > TaskState::Running
+        && !task.status.state.is_terminal()
+        && task.node.is_some_and(node_gone)
+}
+
+fn orphan(task: &Task, now: Time) -> Change {
+    let status = TaskStatus {
+        state: TaskState::Orphaned,
+        at: now,
+        message: "Task belonged to a node that has been deleted".to_owned(),
+        ..task.status.clone()
+    };
+    Change::SetTaskStatus {
+        id: task.id,
+        status,
+    }
 }
 
 /// The dead of a slot beyond the limit, oldest first, and those that were replaced before they had
@@ -123,6 +147,16 @@ mod tests {
         let given = "service web x1; node a down; task 1 web/1 on a running desired remove";
         check(given, "");
         check(&format!("{given}; gone a"), "forget 1");
+    }
+
+    #[test]
+    fn tasks_that_shall_stop_on_a_node_that_is_gone_are_orphans() {
+        let given = "service web x1; node a down; task 1 web/1 on a running desired shutdown; \
+                     task 2 web/1 pending";
+        check(given, "");
+        check(&format!("{given}; gone a"), "1 is orphaned");
+        let ended = given.replace("running", "failed");
+        check(&format!("{ended}; gone a"), "");
     }
 
     #[test]
