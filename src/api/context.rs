@@ -10,6 +10,7 @@ use futures_lite::future::BoxedLocal;
 
 use crate::api::events::Events;
 use crate::api::execs::Execs;
+use crate::identity::token::Token;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
@@ -62,6 +63,9 @@ pub trait Cluster {
     /// Begins a swarm with this host as its only manager; answers this node's id.
     fn init(&self, init: Init) -> BoxedLocal<Result<NodeId, ClusterError>>;
 
+    /// Makes this host a node of a swarm that there is.
+    fn join(&self, join: Join) -> BoxedLocal<Result<(), ClusterError>>;
+
     /// Takes this host out of its swarm. A manager goes only if `force` says so.
     fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>>;
 }
@@ -74,6 +78,8 @@ pub struct Membership {
     /// The address that other nodes reach this one at.
     pub address: String,
     pub is_manager: bool,
+    /// Where a worker knows managers to be.
+    pub managers: Vec<SocketAddr>,
     /// What is wrong, for people.
     pub error: String,
 }
@@ -117,6 +123,18 @@ pub struct Init {
     pub data_path_port: u16,
 }
 
+/// How a host joins a swarm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Join {
+    pub listen: SocketAddr,
+    /// As in [`Init`]; if empty, the address that this host calls the manager from.
+    pub advertise: String,
+    pub availability: Availability,
+    /// Where managers may be: hosts and ports, at least one.
+    pub remotes: Vec<(String, u16)>,
+    pub token: Token,
+}
+
 /// Why the swarm did not answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ClusterError {
@@ -125,6 +143,11 @@ pub enum ClusterError {
          connect this node to swarm and try again."
     )]
     NotInSwarm,
+    #[error(
+        "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster \
+         state. Please run this command on a manager node or promote the current node to a manager."
+    )]
+    Worker,
     #[error("This node is not part of a swarm")]
     NotPartOfSwarm,
     #[error(

@@ -96,6 +96,7 @@ impl From<ClusterError> for Failure {
             ClusterError::Address { .. } => Self::bad(error),
             ClusterError::Failed(_) => Self::internal(error),
             ClusterError::NotInSwarm
+            | ClusterError::Worker
             | ClusterError::NotPartOfSwarm
             | ClusterError::AlreadyInSwarm
             | ClusterError::LastManager => Self::unavailable(error),

@@ -25,7 +25,7 @@ use hyper::{Request, Response};
 use serde_json::Value;
 use smol_hyper::rt::FuturesIo;
 
-use crate::api::context::{Cluster, ClusterError, Context, Host, Init, Membership};
+use crate::api::context::{Cluster, ClusterError, Context, Host, Init, Join, Membership};
 use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::api::serve::connection;
@@ -60,6 +60,12 @@ impl Cluster for Alone {
             address,
             reason,
         })))
+    }
+
+    fn join(&self, join: Join) -> BoxedLocal<Result<(), ClusterError>> {
+        let (host, port) = &join.remotes[0];
+        let failed = ClusterError::Failed(format!("cannot join at {host}:{port}"));
+        Box::pin(future::ready(Err(failed)))
     }
 
     fn leave(&self, _: bool) -> BoxedLocal<Result<(), ClusterError>> {

@@ -92,6 +92,7 @@ pub const COMMANDS: &[&Command] = &[
     &service::SCALE,
     &stats::STATS,
     &swarm::INIT,
+    &swarm::join::JOIN,
     &swarm::LEAVE,
     &swarm::settings::CA,
     &swarm::settings::UPDATE,

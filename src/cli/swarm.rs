@@ -1,5 +1,6 @@
 //! `swarm`: the cluster as a whole.
 
+pub mod join;
 pub mod settings;
 pub mod token;
 pub mod unlock;
@@ -118,14 +119,18 @@ async fn leave(context: Context, parsed: Parsed) -> Result<(), Failure> {
     print("Node left the swarm.\n")
 }
 
-/// What docker's client sends: only what was asked for is more than zero.
-fn request(parsed: &Parsed) -> Result<Value, Failure> {
+fn availability(parsed: &Parsed) -> Result<&str, Failure> {
     let availability = parsed.text("availability").unwrap_or_default();
     if !matches!(availability, "" | "active" | "pause" | "drain") {
         let (what, value) = ("availability", availability.to_owned());
         let why = "only active, pause and drain are supported".to_owned();
         return Err(Failure::Value { what, value, why });
     }
+    Ok(availability)
+}
+
+/// What docker's client sends: only what was asked for is more than zero.
+fn request(parsed: &Parsed) -> Result<Value, Failure> {
     let mut spec = json!({
         "Labels": null,
         "Orchestration": {},
@@ -144,7 +149,7 @@ fn request(parsed: &Parsed) -> Result<Value, Failure> {
         "ForceNewCluster": parsed.on("force-new-cluster"),
         "Spec": spec,
         "AutoLockManagers": parsed.on("autolock"),
-        "Availability": availability,
+        "Availability": availability(parsed)?,
         "DefaultAddrPool": parsed.list("default-addr-pool"),
         "SubnetSize": parsed.uint("default-addr-pool-mask-length").unwrap_or(SUBNET_SIZE),
     }))

@@ -12,6 +12,7 @@ use crate::identity::key::{KeyError, PrivateKey, public_digest};
 use crate::manager::run::ManagerHandle;
 use crate::model::id::NodeId;
 use crate::model::trust::Hidden;
+use crate::transport::tls::credentials::Credentials;
 use crate::wire::control::{Refusal, Request, Response};
 use crate::wire::join::{Certified, Shown};
 
@@ -85,6 +86,28 @@ impl Identity {
         public_digest(&self.key.public())
     }
 
+    /// What TLS needs of all this; `None` without a certificate.
+    pub fn credentials(&self) -> Result<Option<Credentials>, KeyError> {
+        let Some(certified) = &self.certified else {
+            return Ok(None);
+        };
+        Ok(Some(Credentials {
+            chain: der(&certified.chain),
+            key: PrivateKey::from_pkcs8(self.key.pkcs8())?,
+            roots: der(&certified.roots),
+            cluster: certified.cluster,
+        }))
+    }
+
+    /// Who this host is by its certificate, whatever its dates.
+    pub fn peer(&self) -> Result<Option<Peer>, CertificateError> {
+        let peer = |certified: &Certified| {
+            let (chain, roots) = (der(&certified.chain), der(&certified.roots));
+            verify(&chain, &roots, Some(certified.cluster), Dates::Unchecked)
+        };
+        self.certified.as_ref().map(peer).transpose()
+    }
+
     /// Asks for a certificate at this host's own manager.
     pub async fn renew_here(
         &mut self,
@@ -106,9 +129,6 @@ impl Identity {
 
     /// Takes in a certificate, if it is one for this key; what it says.
     pub fn certify(&mut self, certified: Certified, dates: Dates) -> Result<Peer, IdentityError> {
-        let der = |parts: &[Vec<u8>]| -> Vec<CertificateDer<'static>> {
-            parts.iter().cloned().map(Into::into).collect()
-        };
         let (chain, roots) = (der(&certified.chain), der(&certified.roots));
         let peer = verify(&chain, &roots, Some(certified.cluster), dates)?;
         if peer.public_key != self.digest() || peer.node != certified.node {
@@ -117,4 +137,8 @@ impl Identity {
         self.certified = Some(certified);
         Ok(peer)
     }
+}
+
+fn der(parts: &[Vec<u8>]) -> Vec<CertificateDer<'static>> {
+    parts.iter().cloned().map(Into::into).collect()
 }

@@ -1,6 +1,7 @@
 //! Which node of which swarm this host is: one small file, written before anything else of the
 //! swarm may count and removed first of all when the host leaves.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,12 @@ pub struct Member {
     pub node: NodeId,
     /// The address that other nodes reach this one at.
     pub address: String,
-    /// The raft id of this host's manager.
-    pub raft_id: u64,
+    /// Where this host's manager listens, or would.
+    pub listen: SocketAddr,
+    /// The raft id of this host's manager, if it has one.
+    pub raft_id: Option<u64>,
+    /// Where managers were when a worker last heard.
+    pub managers: Vec<SocketAddr>,
 }
 
 /// Reads the file of `state_dir`; `None` if the host is in no swarm.

@@ -1,4 +1,5 @@
-//! This host's part in a swarm: begins one, goes on with it after a restart, and leaves it.
+//! This host's part in a swarm: begins or joins one, goes on with it after a restart, and leaves
+//! it.
 //!
 //! ```text
 //! STATE/member    which node this host is; without it nothing below counts
@@ -17,33 +18,33 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_channel::Sender;
-use async_executor::{LocalExecutor, Task};
+use async_executor::LocalExecutor;
 use futures_lite::future::BoxedLocal;
 
-use crate::agent::{self, Agent, Farewell};
-use crate::api::context::{Cluster, ClusterError, Init, MemberState, Membership};
+use crate::agent::Farewell;
+use crate::api::context::{Cluster, ClusterError, Init, Join, MemberState, Membership};
 use crate::api::events::Events;
-use crate::daemon::address::{self, AddressError};
-use crate::daemon::beginning::{self, BeginningError};
-use crate::daemon::containers::{ContainersError, HostContainers};
-use crate::daemon::identity::{Identity, IdentityError};
+use crate::daemon::address;
+use crate::daemon::beginning;
+use crate::daemon::containers::HostContainers;
+use crate::daemon::failure::SwarmError;
+use crate::daemon::identity::Identity;
+use crate::daemon::joining::{self, JoinError};
 use crate::daemon::member::{self, Member};
-use crate::daemon::record::RecordError;
-use crate::daemon::sessions;
+use crate::daemon::parts::Parts;
 use crate::host::clock;
-use crate::host::rng::{EntropyError, Rng};
+use crate::host::rng::Rng;
 use crate::host::wait::blocking;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
-use crate::manager::run::{self as manager, ManagerHandle, RunError, StartError};
+use crate::manager::run::{self as manager, StartError};
 use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
 use crate::runtime::containers::Runtime;
 use crate::runtime::volume::Volumes;
-use crate::store::error::StoreError;
-use crate::store::file_disk::{FileDisk, LockError};
+use crate::store::file_disk::FileDisk;
 use crate::store::manager_store::{ManagerStore, Opened};
-use crate::transport::local;
+use crate::transport::tls::listener::Socket;
 use crate::wire::control::{Request, Response};
 
 /// What a swarm needs of this host.
@@ -51,7 +52,7 @@ use crate::wire::control::{Request, Response};
 pub struct Host {
     pub state_dir: PathBuf,
     pub run_dir: PathBuf,
-    /// Where a swarm listens if whoever begins it does not say.
+    /// Where a manager listens if whoever makes it one does not say.
     pub listen: Option<SocketAddr>,
     pub description: NodeDescription,
     pub runtime: Rc<Runtime>,
@@ -62,11 +63,11 @@ pub struct Host {
 
 /// This host's place in a swarm, and what runs for it.
 pub struct Swarm {
-    host: Host,
-    executor: Rc<LocalExecutor<'static>>,
-    events: Rc<Events>,
+    pub(super) host: Host,
+    pub(super) executor: Rc<LocalExecutor<'static>>,
+    pub(super) events: Rc<Events>,
     /// Hears of a part that ended though it should not have.
-    failures: Sender<SwarmError>,
+    pub(super) failures: Sender<SwarmError>,
     place: RefCell<Place>,
 }
 
@@ -84,54 +85,6 @@ enum Place {
     /// On the way in or out; only one such move at a time.
     Moving,
     Inside(Parts),
-}
-
-/// What runs on a host that is in a swarm.
-struct Parts {
-    member: Member,
-    manager: ManagerHandle,
-    farewells: Sender<Farewell>,
-    running: Task<()>,
-    agent: Task<()>,
-    sessions: Task<()>,
-    events: Task<()>,
-}
-
-/// Why a swarm could not be begun, gone on with or left.
-#[derive(Debug, thiserror::Error)]
-pub enum SwarmError {
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
-    #[error("{0}")]
-    Lock(#[from] LockError),
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(
-        "{} is empty, but this host is a member of a swarm: restore it, or remove the file \
-         \"member\" beside it to start outside any swarm",
-        .0.display()
-    )]
-    Lost(PathBuf),
-    #[error("cannot {what} {}: {source}", path.display())]
-    Io {
-        what: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error("{}", chain(.0))]
-    Store(#[from] StoreError),
-    #[error("{}", chain(.0))]
-    Start(#[from] StartError),
-    #[error("{}", chain(.0))]
-    Manager(#[from] RunError),
-    #[error(transparent)]
-    Beginning(#[from] BeginningError),
-    #[error("the agent cannot take over what an earlier daemon left: {0}")]
-    Agent(#[from] ContainersError),
 }
 
 impl Swarm {
@@ -155,19 +108,24 @@ impl Swarm {
     pub async fn resume(&self) -> Result<(), SwarmError> {
         let Some(member) = member::load(&self.host.state_dir)? else {
             // What a crash on the way in or out left behind.
+            Identity::forget(&self.host.state_dir)?;
             return self.remove_state().await;
         };
-        let (store, opened) = self.open_store().await?;
-        if opened.is_new() {
-            return Err(SwarmError::Lost(self.manager_dir()));
-        }
-        let known = Identity::load(&self.host.state_dir)?;
-        let parts = self.start(member, store, opened)?;
-        if known.as_ref().is_none_or(|known| known.certified.is_none()) {
-            // A crash came in between.
-            let identity = known.map_or_else(Identity::generate, Ok)?;
-            self.certify(&parts, identity).await?;
-        }
+        let identity = Identity::load(&self.host.state_dir)?;
+        let parts = match member.raft_id {
+            Some(_) => {
+                let stored = self.open_store().await?;
+                if stored.1.is_new() {
+                    return Err(SwarmError::Lost(self.manager_dir()));
+                }
+                let identity = identity.map_or_else(Identity::generate, Ok)?;
+                self.start_manager(member, identity, stored, None).await?
+            }
+            None => {
+                let identity = identity.ok_or_else(|| self.no_certificate())?;
+                self.start_worker(member, identity)?
+            }
+        };
         self.place.replace(Place::Inside(parts));
         Ok(())
     }
@@ -179,12 +137,16 @@ impl Swarm {
         }
     }
 
-    async fn begin(&self, init: Init) -> Result<NodeId, ClusterError> {
+    /// Takes this host into a swarm; which node it is there.
+    async fn enter(
+        &self,
+        entering: impl Future<Output = Result<Parts, SwarmError>>,
+    ) -> Result<NodeId, ClusterError> {
         if !matches!(*self.place.borrow(), Place::Outside) {
             return Err(ClusterError::AlreadyInSwarm);
         }
         self.place.replace(Place::Moving);
-        match self.found(init).await {
+        match entering.await {
             Ok(parts) => {
                 let node = parts.member.node;
                 self.place.replace(Place::Inside(parts));
@@ -197,12 +159,12 @@ impl Swarm {
         }
     }
 
+    /// Begins a swarm.
     async fn found(&self, init: Init) -> Result<Parts, SwarmError> {
-        let default = self
-            .host
-            .listen
-            .filter(|_| init.listen.ip().is_unspecified());
-        let listen = default.unwrap_or(init.listen);
+        let address = self.listen_or(init.listen);
+        let socket = Socket::bind(address)?;
+        let listen = socket.address();
+        let listen = listen.map_err(|source| SwarmError::Listening { address, source })?;
         let address = address::advertised(&init.advertise, listen)?;
         self.remove_state().await?;
         let description = self.host.description.clone();
@@ -211,31 +173,51 @@ impl Swarm {
         let member = Member {
             node: genesis.node,
             address: genesis.address.clone(),
-            raft_id: genesis.raft_id,
+            listen,
+            raft_id: Some(genesis.raft_id),
+            managers: Vec::new(),
         };
         let (mut store, _) = self.open_store().await?;
-        let (store, opened) = blocking(move || {
+        let stored = blocking(move || {
             let opened = manager::found(&mut store, genesis, clock::now())?;
             Ok::<_, StartError>((store, opened))
         })
         .await?;
         member::store(&self.host.state_dir, &member)?;
-        let parts = self.start(member, store, opened)?;
-        self.certify(&parts, identity).await?;
-        Ok(parts)
+        self.start_manager(member, identity, stored, Some(socket))
+            .await
     }
 
-    /// Gets the first certificate of a manager's node: from itself.
-    async fn certify(&self, parts: &Parts, mut identity: Identity) -> Result<(), SwarmError> {
-        identity
-            .renew_here(parts.member.node, &parts.manager)
-            .await?;
-        Ok(identity.store(&self.host.state_dir)?)
+    /// Joins a swarm.
+    async fn join_at(&self, mut order: Join) -> Result<Parts, SwarmError> {
+        order.listen = self.listen_or(order.listen);
+        self.remove_state().await?;
+        // The key of a try before, whose answer may have got lost: with it this is the same node.
+        let known = Identity::load(&self.host.state_dir)?;
+        let known = known.filter(|known| known.certified.is_none());
+        let mut identity = known.map_or_else(Identity::generate, Ok)?;
+        identity.store(&self.host.state_dir)?;
+        let description = self.host.description.clone();
+        let mut rng = Rng::from_entropy()?;
+        let joined = joining::join(&order, description, &mut identity, &mut rng).await?;
+        if joined.certified.raft_id.is_some() {
+            return Err(JoinError::Manager.into());
+        }
+        identity.store(&self.host.state_dir)?;
+        let member = Member {
+            node: joined.certified.node,
+            address: joined.address.to_string(),
+            listen: order.listen,
+            raft_id: None,
+            managers: joined.managers,
+        };
+        member::store(&self.host.state_dir, &member)?;
+        self.start_worker(member, identity)
     }
 
     async fn go(&self, force: bool) -> Result<(), ClusterError> {
         match &*self.place.borrow() {
-            Place::Inside(_) if force => {}
+            Place::Inside(parts) if force || parts.manager.is_none() => {}
             Place::Inside(_) => return Err(ClusterError::LastManager),
             Place::Outside | Place::Moving => return Err(ClusterError::NotPartOfSwarm),
         }
@@ -244,59 +226,39 @@ impl Swarm {
         };
         let forgotten = member::forget(&self.host.state_dir);
         parts.end(Farewell::Leave).await;
+        let identity = Identity::forget(&self.host.state_dir);
         let removed = self.remove_state().await;
         self.place.replace(Place::Outside);
-        let left = forgotten.map_err(SwarmError::from).and(removed);
-        left.map_err(|error| ClusterError::Failed(error.to_string()))
+        let left = forgotten.and(identity).map_err(SwarmError::from);
+        left.and(removed)
+            .map_err(|error| ClusterError::Failed(error.to_string()))
     }
 
-    /// Starts manager and agent and joins them.
-    fn start(
-        &self,
-        member: Member,
-        store: ManagerStore,
-        opened: Opened,
-    ) -> Result<Parts, SwarmError> {
-        let mut rng = Rng::from_entropy()?;
-        let seed = rng.next_u64();
-        let core = manager::resume(opened, member.raft_id, seed)?;
-        let (manager, inbox) = manager::channel();
-        let (dialer, listener) = local::listen();
-        let (farewells, said) = async_channel::bounded(1);
-        let containers = self.containers(member.node);
-        let agent = Agent::new(member.node, self.host.description.clone());
-        let agent_rng = rng.fork("agent");
-        let agent = async move {
-            Ok(agent::run::run(agent, agent_rng, &containers, &dialer, &said).await?)
-        };
-        let manager_rng = rng.fork("manager");
-        let running = async move { Ok(manager::run(core, store, manager_rng, inbox).await?) };
-        let sessions = sessions::local(self.executor.clone(), listener, manager.clone());
-        Ok(Parts {
-            running: self.watched(running),
-            agent: self.watched(agent),
-            sessions: self.executor.spawn(sessions),
-            events: self
-                .executor
-                .spawn(pass_on(manager.clone(), self.events.clone())),
-            member,
-            manager,
-            farewells,
+    /// Where a manager of this host listens.
+    fn listen_or(&self, asked: SocketAddr) -> SocketAddr {
+        let default = self.host.listen.filter(|_| asked.ip().is_unspecified());
+        default.unwrap_or(asked)
+    }
+
+    /// Does something to its end, whether or not the client waits for it.
+    fn to_its_end<T: 'static>(
+        self: &Rc<Self>,
+        deed: impl AsyncFnOnce(&Self) -> Result<T, ClusterError> + 'static,
+    ) -> BoxedLocal<Result<T, ClusterError>> {
+        let swarm = self.clone();
+        let (outcome_out, outcome) = async_channel::bounded(1);
+        let doing = Box::pin(async move {
+            // The client may be gone by now.
+            let _ = outcome_out.try_send(deed(&swarm).await);
+        });
+        self.executor.spawn(doing).detach();
+        Box::pin(async move {
+            let stopped = || ClusterError::Failed("the daemon stops".to_owned());
+            outcome.recv().await.unwrap_or_else(|_| Err(stopped()))
         })
     }
 
-    /// Runs a part and reports its failure.
-    fn watched(&self, part: impl Future<Output = Result<(), SwarmError>> + 'static) -> Task<()> {
-        let failures = self.failures.clone();
-        self.executor.spawn(async move {
-            if let Err(error) = part.await {
-                // The first failure ends the daemon; later ones add nothing.
-                let _ = failures.try_send(error);
-            }
-        })
-    }
-
-    fn containers(&self, node: NodeId) -> HostContainers {
+    pub(super) fn containers(&self, node: NodeId) -> HostContainers {
         HostContainers {
             runtime: self.host.runtime.clone(),
             registries: self.host.registries.clone(),
@@ -319,9 +281,8 @@ impl Swarm {
         .await
     }
 
-    /// Removes what only counts while the host is in a swarm.
+    /// Removes what only counts while the host is in a swarm, but for its key.
     async fn remove_state(&self) -> Result<(), SwarmError> {
-        Identity::forget(&self.host.state_dir)?;
         for path in [self.manager_dir(), self.layers_dir(), self.mounts_dir()] {
             let doomed = path.clone();
             match blocking(move || fs::remove_dir_all(doomed)).await {
@@ -336,6 +297,10 @@ impl Swarm {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn no_certificate(&self) -> SwarmError {
+        SwarmError::NoCertificate(self.host.state_dir.join("identity"))
     }
 
     fn manager_dir(&self) -> PathBuf {
@@ -354,13 +319,13 @@ impl Swarm {
 impl Cluster for Rc<Swarm> {
     fn request(&self, request: Request) -> BoxedLocal<Result<Response, ClusterError>> {
         let manager = match &*self.place.borrow() {
-            Place::Inside(parts) => Some(parts.manager.clone()),
-            Place::Outside | Place::Moving => None,
+            Place::Inside(parts) => {
+                let handle = parts.manager.as_ref().map(|manager| manager.handle.clone());
+                handle.ok_or(ClusterError::Worker)
+            }
+            Place::Outside | Place::Moving => Err(ClusterError::NotInSwarm),
         };
-        Box::pin(async move {
-            let manager = manager.ok_or(ClusterError::NotInSwarm)?;
-            Ok(manager.request(request).await?)
-        })
+        Box::pin(async move { Ok(manager?.request(request).await?) })
     }
 
     fn membership(&self) -> Membership {
@@ -369,7 +334,8 @@ impl Cluster for Rc<Swarm> {
                 state: MemberState::Active,
                 node: Some(parts.member.node),
                 address: parts.member.address.clone(),
-                is_manager: true,
+                is_manager: parts.manager.is_some(),
+                managers: parts.member.managers.clone(),
                 error: String::new(),
             },
             Place::Moving => Membership {
@@ -381,47 +347,14 @@ impl Cluster for Rc<Swarm> {
     }
 
     fn init(&self, init: Init) -> BoxedLocal<Result<NodeId, ClusterError>> {
-        let swarm = self.clone();
-        Box::pin(async move { swarm.begin(init).await })
+        self.to_its_end(async move |swarm| swarm.enter(swarm.found(init)).await)
+    }
+
+    fn join(&self, join: Join) -> BoxedLocal<Result<(), ClusterError>> {
+        self.to_its_end(async move |swarm| swarm.enter(swarm.join_at(join)).await.map(drop))
     }
 
     fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>> {
-        let swarm = self.clone();
-        Box::pin(async move { swarm.go(force).await })
+        self.to_its_end(async move |swarm| swarm.go(force).await)
     }
-}
-
-impl Parts {
-    /// Ends the agent, which says farewell to its manager, and then the manager.
-    async fn end(self, farewell: Farewell) {
-        // A full queue or a closed one means that the agent is about to end anyway.
-        let _ = self.farewells.try_send(farewell);
-        self.agent.await;
-        self.manager.stop().await;
-        self.running.await;
-        self.sessions.cancel().await;
-        self.events.cancel().await;
-    }
-}
-
-/// Passes on what happens to the swarm's objects, as long as there is a manager.
-async fn pass_on(manager: ManagerHandle, events: Rc<Events>) {
-    while manager.is_running() {
-        let happened = manager.events().await;
-        while let Ok(event) = happened.recv().await {
-            events.publish_object(event);
-        }
-    }
-}
-
-/// An error with its sources, as one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        source = error.source();
-    }
-    line
 }

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::time::Time;
 
+/// The beginning of 2025: it has never been earlier where this program runs.
+const EARLIEST: Time = Time(1_735_689_600_000);
+
 /// The time of day.
 #[expect(
     clippy::disallowed_methods,
@@ -14,6 +17,11 @@ pub fn now() -> Time {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Whether a clock that shows this can have been set. A board without a battery starts long before.
+pub fn is_set(now: Time) -> bool {
+    now >= EARLIEST
 }
 
 /// Measures how long something takes, whatever happens to the time of day.

@@ -19,7 +19,7 @@ mod state;
 pub mod connection;
 pub mod dial;
 mod half_open;
-mod lines;
+pub mod lines;
 pub mod listener;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -15,6 +15,9 @@ use crate::model::time::Time;
 use crate::model::trust::TokenSecret;
 use crate::wire::control::Refusal;
 
+/// The longest frame of a connection for joining or renewing, either way.
+pub const JOINING_BYTES_MAX: usize = 256 << 10;
+
 /// What a host says that wants to be a node, once it knows that it speaks to a manager of the swarm
 /// that its token is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use skep::host::clock::Stopwatch;
 
+use crate::lan::Seat;
 use crate::{image, tools};
 
 const SKEP: &str = env!("CARGO_BIN_EXE_skep");
@@ -23,14 +24,28 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub struct Host {
     dir: PathBuf,
     daemon: Option<Child>,
+    seat: Option<Seat>,
 }
 
 impl Host {
     /// A running daemon on fresh directories.
     pub fn start(test: &str) -> Self {
+        Self::begin(test, None)
+    }
+
+    /// The same, in a network of the test.
+    pub fn at(test: &str, seat: Seat) -> Self {
+        Self::begin(test, Some(seat))
+    }
+
+    fn begin(test: &str, seat: Option<Seat>) -> Self {
         let dir = std::env::temp_dir().join(format!("skep-e2e-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the test");
-        let mut host = Self { dir, daemon: None };
+        let mut host = Self {
+            dir,
+            daemon: None,
+            seat,
+        };
         host.start_daemon();
         host
     }
@@ -46,17 +61,22 @@ impl Host {
             return None;
         };
         let host = Self::start(test);
-        let archive = host.path("bb.tar");
-        image::busybox_archive(busybox, &archive);
         host.skep(&["swarm", "init"]);
-        host.skep(&[
-            "image",
-            "load",
-            "-q",
-            "-i",
-            archive.to_str().unwrap_or_default(),
-        ]);
+        host.load(busybox);
         Some(host)
+    }
+
+    /// Gives the host the image `bb:1`.
+    pub fn load(&self, busybox: &Path) {
+        let archive = self.path("bb.tar");
+        image::busybox_archive(busybox, &archive);
+        let archive = archive.to_str().unwrap_or_default();
+        self.skep(&["image", "load", "-q", "-i", archive]);
+    }
+
+    /// What the daemon has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -73,7 +93,19 @@ impl Host {
 
     /// The daemon's command line, for a test that starts one by itself.
     pub fn daemon_command(&self) -> Command {
-        let mut command = Command::new(SKEP);
+        let mut command = match &self.seat {
+            None => Command::new(SKEP),
+            Some(seat) => {
+                // As root of its own network, under its own name, in this process's place.
+                let script = "hostname \"$1\"; shift; exec \"$@\"";
+                let mut command = Command::new("nsenter");
+                command
+                    .arg(format!("--net=/run/netns/{}", seat.namespace))
+                    .args(["unshare", "--uts", "sh", "-c", script, "sh"])
+                    .args([&seat.hostname, SKEP]);
+                command
+            }
+        };
         command
             .arg("daemon")
             .arg("--state-dir")
@@ -82,6 +114,10 @@ impl Host {
             .arg("--run-dir")
             .arg(self.path("run"))
             .args(["-H", &self.socket()]);
+        if self.seat.is_none() {
+            // Other hosts of the machine's own network have taken the usual port.
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command
     }
 
@@ -162,10 +198,10 @@ impl Host {
         let (_keep, never): (_, Receiver<()>) = mpsc::channel();
         let start = Stopwatch::start();
         while !holds() {
-            let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
             assert!(
                 start.elapsed() < PATIENCE,
-                "waited in vain until {what}; the daemon said:\n{log}"
+                "waited in vain until {what}; the daemon said:\n{}",
+                self.log()
             );
             let _ = never.recv_timeout(GLANCE);
         }

@@ -1,4 +1,4 @@
-//! One host, end to end: a real daemon with directories of its own, real containers, and the real
+//! Hosts, end to end: real daemons with directories of their own, real containers, and the real
 //! `docker` CLI.
 //!
 //! These tests need root. Each starts its own daemon and ends only what it started; what a machine
@@ -7,8 +7,10 @@
 mod adoption;
 mod docker_cli;
 mod faults;
+mod fleet;
 mod host;
 mod image;
+mod lan;
 mod limits;
 mod quickstart;
 mod runtime;

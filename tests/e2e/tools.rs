@@ -29,6 +29,12 @@ pub fn busybox() -> Option<&'static Path> {
         .as_deref()
 }
 
+/// Whether there is iproute2's `ip`, installed if need be.
+pub fn iproute() -> bool {
+    static IP: OnceLock<bool> = OnceLock::new();
+    *IP.get_or_init(|| installed("ip").is_some() || install("iproute2"))
+}
+
 /// The `docker` CLIs to drive skep with: the machine's, and Debian's 20.10 if it can be had.
 pub fn docker_clis() -> &'static [PathBuf] {
     static CLIS: OnceLock<Vec<PathBuf>> = OnceLock::new();

@@ -11,7 +11,9 @@ use async_executor::{LocalExecutor, Task};
 use futures_lite::future::{self, BoxedLocal};
 use skep::agent::{self, Agent, Farewell};
 use skep::api;
-use skep::api::context::{Cluster, ClusterError, Context, Host, Init, MemberState, Membership};
+use skep::api::context::{
+    Cluster, ClusterError, Context, Host, Init, Join, MemberState, Membership,
+};
 use skep::api::events::Events;
 use skep::api::execs::Execs;
 use skep::api::listen::{Address, Listener};
@@ -282,7 +284,7 @@ impl Cluster for Members {
                 node: Some(running.node),
                 address: "192.0.2.1".into(),
                 is_manager: true,
-                error: String::new(),
+                ..Membership::default()
             },
             None => Membership::default(),
         }
@@ -295,6 +297,10 @@ impl Cluster for Members {
             false => Ok(self.begin(init)),
         };
         Box::pin(future::ready(begun))
+    }
+
+    fn join(&self, _: Join) -> BoxedLocal<Result<(), ClusterError>> {
+        Box::pin(future::ready(Err(ClusterError::AlreadyInSwarm)))
     }
 
     fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>> {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use hyper::StatusCode;
 
 use crate::api::answer::{self, Answer};
-use crate::api::call::{Call, pass_over};
-use crate::api::context::Init;
+use crate::api::call::Call;
+use crate::api::context::{Init, Join};
 use crate::api::convert::problems::Problems;
 use crate::api::convert::swarm as convert;
 use crate::api::convert::words::AVAILABILITIES;
@@ -14,6 +14,7 @@ use crate::api::endpoints::odd_answer;
 use crate::api::failure::Failure;
 use crate::api::types::swarm as json;
 use crate::host::rng::random;
+use crate::identity::token::Token;
 use crate::model::address::Subnet;
 use crate::model::object::Cluster;
 use crate::model::spec::cluster::ClusterSpec;
@@ -22,6 +23,8 @@ use crate::model::validate;
 use crate::wire::control::{Request, Response};
 
 const PORT: u16 = 2377;
+/// The most managers that are asked to let a host join.
+const REMOTES_MAX: usize = 16;
 const SUBNET_BITS_MIN: u32 = 8;
 const SUBNET_BITS_MAX: u32 = 29;
 const AUTOLOCK: &str = "skep does not support autolock yet: the managers' keys are not sealed";
@@ -37,10 +40,9 @@ pub async fn init(mut call: Call) -> Result<Answer, Failure> {
 }
 
 pub async fn join(mut call: Call) -> Result<Answer, Failure> {
-    pass_over(call.request.body_mut()).await;
-    Err(Failure::unsupported(
-        "skep cannot join a swarm yet: a swarm has one node",
-    ))
+    let given: json::JoinRequest = call.json().await?;
+    call.context.cluster.join(read_join(given)?).await?;
+    Ok(answer::empty(StatusCode::OK))
 }
 
 pub async fn leave(call: Call) -> Result<Answer, Failure> {
@@ -155,6 +157,55 @@ fn check_pools(pools: &[String], size: u32, problems: &mut Problems) {
             }
         }
     }
+}
+
+fn read_join(given: json::JoinRequest) -> Result<Join, Failure> {
+    let mut problems = Problems::default();
+    let availability = problems.choice("Availability", &given.availability, &AVAILABILITIES);
+    let listen = read_listen(&given.listen_addr, &mut problems);
+    if given.remote_addrs.is_empty() {
+        problems.add("RemoteAddrs: the address of a manager is missing".to_owned());
+    }
+    let mut remotes = Vec::new();
+    for text in given.remote_addrs.iter().take(REMOTES_MAX) {
+        match read_remote(text) {
+            Some(remote) => remotes.push(remote),
+            None => problems.add(format!(
+                "RemoteAddrs: {text:?} is no host with or without a port"
+            )),
+        }
+    }
+    let token: Option<Token> = match given.join_token.parse() {
+        Ok(token) => Some(token),
+        Err(error) => {
+            problems.add(format!("JoinToken: {error}"));
+            None
+        }
+    };
+    problems.or(()).map_err(Failure::from)?;
+    Ok(Join {
+        listen,
+        advertise: given.advertise_addr,
+        availability: availability.unwrap_or_default(),
+        remotes,
+        token: token.ok_or_else(|| Failure::bad("the parameter JoinToken is missing"))?,
+    })
+}
+
+/// `host:2377`, `host`, `[2001:db8::1]:2377` or `2001:db8::1`.
+fn read_remote(text: &str) -> Option<(String, u16)> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some((address.ip().to_string(), address.port()));
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return Some((text.to_owned(), PORT));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0)?),
+        None => (text, PORT),
+    };
+    let is_host = !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']);
+    is_host.then(|| (host.to_owned(), port))
 }
 
 /// `10.0.0.1:2377`, `10.0.0.1`, or nothing for every address.

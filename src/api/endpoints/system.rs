@@ -1,6 +1,7 @@
 //! The daemon and its host: `_ping`, `version`, `info`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use hyper::header::{CACHE_CONTROL, HeaderValue, PRAGMA};
 
@@ -119,6 +120,12 @@ async fn swarm_info(call: &Call) -> SwarmInfo {
         ..SwarmInfo::default()
     };
     if !info.control_available {
+        let peer = |address: &SocketAddr| Peer {
+            addr: address.to_string(),
+            ..Peer::default()
+        };
+        let managers: Vec<_> = membership.managers.iter().map(peer).collect();
+        info.remote_managers = (!managers.is_empty()).then_some(managers);
         return info;
     }
     if let Ok(Response::Cluster(cluster)) = call.ask(Request::Cluster).await {

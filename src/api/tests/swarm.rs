@@ -9,7 +9,7 @@ use futures_lite::future::{self, BoxedLocal};
 use serde_json::{Value, json};
 
 use super::Rig;
-use crate::api::context::{Cluster, ClusterError, Init, MemberState, Membership};
+use crate::api::context::{Cluster, ClusterError, Init, Join, MemberState, Membership};
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::identity::founding;
@@ -96,7 +96,7 @@ impl Cluster for Rc<Managed> {
             node: is_manager.then_some(NODE),
             address: "192.0.2.7".into(),
             is_manager,
-            error: String::new(),
+            ..Membership::default()
         }
     }
 
@@ -116,6 +116,10 @@ impl Cluster for Rc<Managed> {
             managed.session.replace(Some(Rc::new(session)));
             Ok(NODE)
         })
+    }
+
+    fn join(&self, _: Join) -> BoxedLocal<Result<(), ClusterError>> {
+        Box::pin(future::ready(Err(ClusterError::AlreadyInSwarm)))
     }
 
     fn leave(&self, _: bool) -> BoxedLocal<Result<(), ClusterError>> {

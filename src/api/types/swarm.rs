@@ -89,6 +89,16 @@ docker! {
         subnet_size "SubnetSize": u32;
     }
 
+    /// The body of `swarm join`.
+    pub struct JoinRequest {
+        listen_addr "ListenAddr": String;
+        advertise_addr "AdvertiseAddr": String;
+        data_path_addr "DataPathAddr": String;
+        remote_addrs "RemoteAddrs": Vec<String>;
+        join_token "JoinToken": String;
+        availability "Availability": String;
+    }
+
     /// Docker's `UnlockKey`.
     pub struct UnlockKey {
         unlock_key "UnlockKey": String;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -23,7 +23,8 @@ use crate::host::wait::sleep;
 use crate::identity::certificate::Peer;
 use crate::transport::tls::state::{State, Step};
 use crate::wire::frame::FRAME_BYTES_MAX;
-use crate::wire::greeting::GREETING_BYTES_MAX;
+use crate::wire::greeting::{GREETING_BYTES_MAX, Purpose};
+use crate::wire::join::JOINING_BYTES_MAX;
 
 /// How long a peer may leave what was sent without a sign that it came, and how long it may be
 /// silent before it is asked for one.
@@ -92,9 +93,17 @@ impl Connection {
         self.each(State::handshake).await
     }
 
-    /// Takes frames of any permitted length from now on.
-    pub(super) fn greeted(&self) {
-        self.state.borrow_mut().frame_bytes_max = FRAME_BYTES_MAX;
+    /// Takes frames as long as its purpose needs from now on.
+    pub(super) fn greeted(&self, purpose: Purpose) {
+        self.state.borrow_mut().frame_bytes_max = match purpose {
+            Purpose::Join | Purpose::Renew => JOINING_BYTES_MAX,
+            _ => FRAME_BYTES_MAX,
+        };
+    }
+
+    /// The address that this side has in the connection.
+    pub fn own_address(&self) -> io::Result<SocketAddr> {
+        self.socket.get_ref().local_addr()
     }
 
     /// The certificates that the peer has shown, its own first.

@@ -103,7 +103,7 @@ impl Caller {
         let answer = answer.ok_or_else(|| failed(ConnectionError::Cut))?;
         match Answer::decode(&answer).map_err(ungreeted)? {
             Answer::Accepted { .. } => {
-                connection.greeted();
+                connection.greeted(purpose);
                 Ok(connection)
             }
             Answer::Refused { reason } => Err(DialError::Refused { address, reason }),

@@ -10,7 +10,7 @@ const LINES: u32 = 40;
 const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-pub(super) struct Lines {
+pub struct Lines {
     since: Stopwatch,
     shown: u32,
     left_out: u32,

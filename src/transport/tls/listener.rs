@@ -45,10 +45,27 @@ impl Default for Limits {
     }
 }
 
+/// A port that is taken, before anybody can say who answers there.
+#[derive(Debug)]
+pub struct Socket(Async<TcpListener>);
+
+impl Socket {
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let socket = Async::<TcpListener>::bind(address);
+        let socket = socket.map_err(|source| ListenError { address, source })?;
+        Ok(Self(socket))
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.get_ref().local_addr()
+    }
+}
+
 /// A port of the cluster.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Async<TcpListener>,
+    socket: Socket,
     executor: LocalExecutor<'static>,
     desk: Rc<Desk>,
     greeted: Receiver<Incoming>,
@@ -106,13 +123,7 @@ enum Unwelcome {
 }
 
 impl Listener {
-    pub fn bind(
-        address: SocketAddr,
-        keyring: Keyring,
-        limits: Limits,
-    ) -> Result<Self, ListenError> {
-        let socket = Async::<TcpListener>::bind(address);
-        let socket = socket.map_err(|source| ListenError { address, source })?;
+    pub fn new(socket: Socket, keyring: Keyring, limits: Limits) -> Self {
         let (greeted_out, greeted) = async_channel::bounded(GREETED_QUEUED);
         let desk = Rc::new(Desk {
             keyring,
@@ -121,17 +132,12 @@ impl Listener {
             lines: RefCell::default(),
             greeted: greeted_out,
         });
-        Ok(Self {
+        Self {
             socket,
             executor: LocalExecutor::new(),
             desk,
             greeted,
-        })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.get_ref().local_addr()
+        }
     }
 
     /// The next caller that has greeted. Others are taken and greeted only meanwhile, so whoever
@@ -149,7 +155,7 @@ impl Listener {
     /// Takes connections and has each greeted on its own.
     async fn take<T>(&self) -> T {
         loop {
-            match self.socket.accept().await {
+            match self.socket.0.accept().await {
                 Ok((socket, from)) => {
                     let max = self.desk.limits.half_open_max;
                     let place = HalfOpen::admit(&self.desk.half_open, from.ip(), max);
@@ -176,7 +182,7 @@ impl Incoming {
     /// Lets the caller go on.
     pub async fn accept(self) -> Result<Connection, ConnectionError> {
         let protocol = self.protocol;
-        self.connection.greeted();
+        self.connection.greeted(self.purpose);
         if let Ok(frame) = (Answer::Accepted { protocol }).encode() {
             self.connection.send(frame).await?;
         }

@@ -21,8 +21,8 @@ use crate::model::id::ClusterId;
 use crate::model::spec::node::Role;
 use crate::model::time::Time;
 
-/// Whether the dates of certificates count. They do not while this host's clock is not
-/// synchronised; clones share the answer.
+/// Whether the dates of certificates count. They never do while this host's clock has not been set;
+/// clones share the answer.
 #[derive(Clone, Debug)]
 pub struct Dates(Arc<AtomicBool>);
 
@@ -37,7 +37,7 @@ impl Dates {
     }
 
     fn at(&self, now: Time) -> certificate::Dates {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.load(Ordering::Relaxed) && clock::is_set(now) {
             true => certificate::Dates::At(now),
             false => certificate::Dates::Unchecked,
         }

@@ -25,7 +25,7 @@ use crate::model::trust::TokenSecret;
 use crate::transport::tls::connection::Connection;
 use crate::transport::tls::credentials::{Credentials, Dates, Keyring};
 use crate::transport::tls::dial::Caller;
-use crate::transport::tls::listener::{Incoming, Limits, Listener};
+use crate::transport::tls::listener::{Incoming, Limits, Listener, Socket};
 use crate::wire::greeting::Purpose;
 
 pub const MANAGER: Role = Role::Manager;
@@ -133,8 +133,9 @@ impl Port {
     ) -> Self {
         let keyring = keyring(credentials, dates);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = Listener::bind(any, keyring.clone(), limits).unwrap();
-        let address = listener.address().unwrap();
+        let socket = Socket::bind(any).unwrap();
+        let address = socket.address().unwrap();
+        let listener = Listener::new(socket, keyring.clone(), limits);
         let (greeted_out, greeted) = async_channel::unbounded();
         let accept =
             async move { while greeted_out.send(listener.accept().await).await.is_ok() {} };

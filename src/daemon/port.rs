@@ -1,0 +1,192 @@
+//! What this host's manager does for those who call at the cluster's port.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_executor::LocalExecutor;
+use futures_lite::future::or;
+
+use crate::daemon::sessions;
+use crate::host::clock;
+use crate::host::wait::sleep;
+use crate::manager::run::ManagerHandle;
+use crate::model::spec::node::Role;
+use crate::transport::end::{End, ReceiveError, SendError};
+use crate::transport::tls::connection::ConnectionError;
+use crate::transport::tls::credentials::Keyring;
+use crate::transport::tls::lines::Lines;
+use crate::transport::tls::listener::{Incoming, Limits, Listener, Socket};
+use crate::wire::control::{Refusal, Request, Response};
+use crate::wire::greeting::Purpose;
+use crate::wire::join::{Joining, Outcome, Renewal, Shown};
+
+/// Hosts that join, and nodes that renew their certificates, at the same time.
+const JOINS_MAX: usize = 64;
+
+/// How long one of them may take.
+const JOIN_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long to wait before a port that could not be listened at is tried again.
+const BIND_AGAIN: Duration = Duration::from_secs(5);
+
+/// What those who serve callers need.
+#[derive(Debug)]
+struct Desk {
+    manager: ManagerHandle,
+    joins: Cell<usize>,
+    lines: RefCell<Lines>,
+}
+
+/// Why a host that joins, or a node that renews, heard no answer.
+#[derive(Debug, thiserror::Error)]
+enum Unserved {
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("it said nothing")]
+    Silent,
+    #[error("it took more than {} s", JOIN_WITHIN.as_secs())]
+    Late,
+}
+
+/// Takes the port, though it may take a while until that is possible.
+pub async fn bind(address: SocketAddr) -> Socket {
+    loop {
+        match Socket::bind(address) {
+            Ok(socket) => return socket,
+            Err(error) => tracing::error!("{error}; trying again"),
+        }
+        sleep(BIND_AGAIN).await;
+    }
+}
+
+/// Serves whoever calls, for as long as it is waited for.
+pub async fn serve(socket: Socket, keyring: Keyring, manager: ManagerHandle) {
+    let listener = Listener::new(socket, keyring, Limits::default());
+    let desk = Rc::new(Desk {
+        manager,
+        joins: Cell::new(0),
+        lines: RefCell::default(),
+    });
+    let executor = LocalExecutor::new();
+    let accept = async {
+        loop {
+            let incoming = listener.accept().await;
+            executor.spawn(desk.clone().serve(incoming)).detach();
+        }
+    };
+    executor.run(accept).await
+}
+
+impl Desk {
+    async fn serve(self: Rc<Self>, incoming: Incoming) {
+        match incoming.purpose {
+            Purpose::Session => sessions::remote(incoming, self.manager.clone()).await,
+            Purpose::Join => self.in_turn(incoming, Self::join).await,
+            Purpose::Renew => self.in_turn(incoming, Self::renew).await,
+            Purpose::Raft | Purpose::Snapshot | Purpose::Request | Purpose::Stream { .. } => {
+                let reason = "this manager does not take part in that".to_owned();
+                incoming.refuse(reason).await;
+            }
+        }
+    }
+
+    /// Serves one of a bounded number, in a bounded time.
+    async fn in_turn(&self, incoming: Incoming, serve: impl AsyncFn(&Self, Incoming) -> Served) {
+        let from = incoming.from;
+        if self.joins.get() >= JOINS_MAX {
+            self.warn(format_args!("refused {from}: {JOINS_MAX} hosts join"));
+            let reason = format!("{JOINS_MAX} hosts join at the same time; try again");
+            return incoming.refuse(reason).await;
+        }
+        self.joins.set(self.joins.get() + 1);
+        let late = async {
+            sleep(JOIN_WITHIN).await;
+            Err(Unserved::Late)
+        };
+        let served = or(serve(self, incoming), late).await;
+        self.joins.set(self.joins.get() - 1);
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => self.warn(format_args!("refused {from}: {refusal}")),
+            Err(unserved) => self.warn(format_args!("could not serve {from}: {unserved}")),
+        }
+    }
+
+    /// Makes a host a node.
+    async fn join(&self, incoming: Incoming) -> Served {
+        let from = incoming.from;
+        let end = End::<Outcome, Joining>::over(incoming.accept().await?);
+        let mut host = end.receive().await?.ok_or(Unserved::Silent)?;
+        if host.address.is_empty() {
+            host.address = from.ip().to_canonical().to_string();
+        }
+        let outcome = match self.only_workers(&host).await {
+            Ok(()) => self.ask(Request::Join(Box::new(host))).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Ok(certified) = &outcome {
+            tracing::info!("node {} joined from {from}", certified.node);
+        }
+        answer(end, outcome).await
+    }
+
+    /// Gives a node its next certificate.
+    async fn renew(&self, incoming: Incoming) -> Served {
+        let Some(peer) = incoming.peer().cloned() else {
+            incoming.refuse("it shows no certificate".into()).await;
+            return Err(Unserved::Silent);
+        };
+        let end = End::<Outcome, Renewal>::over(incoming.accept().await?);
+        let renewal = end.receive().await?.ok_or(Unserved::Silent)?;
+        let shown = Shown {
+            node: peer.node,
+            key: peer.public_key,
+            ran_out: peer.not_after <= clock::now(),
+        };
+        let request = renewal.request;
+        let outcome = self.ask(Request::Renew { shown, request }).await;
+        answer(end, outcome).await
+    }
+
+    async fn ask(&self, request: Request) -> Outcome {
+        match self.manager.request(request).await? {
+            Response::Certified(certified) => Ok(certified),
+            _ => Err(Refusal::NoCertificate("it has another answer".into())),
+        }
+    }
+
+    /// Refuses a host that would be a manager.
+    async fn only_workers(&self, host: &Joining) -> Result<(), Refusal> {
+        let Response::Cluster(cluster) = self.manager.request(Request::Cluster).await? else {
+            return Ok(());
+        };
+        match cluster.trust.token(Role::Manager).secret == host.secret {
+            true => Err(Refusal::NoCertificate(
+                "further managers cannot join yet".into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn warn(&self, line: std::fmt::Arguments<'_>) {
+        self.lines.borrow_mut().warn(line);
+    }
+}
+
+/// Whether the caller was answered, and whether with yes.
+type Served = Result<Result<(), Refusal>, Unserved>;
+
+async fn answer<In>(end: End<Outcome, In>, outcome: Outcome) -> Served
+where
+    In: serde::de::DeserializeOwned,
+{
+    end.send(&outcome).await?;
+    end.finish().await;
+    Ok(outcome.map(drop))
+}
