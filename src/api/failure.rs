@@ -73,6 +73,7 @@ impl From<Refusal> for Failure {
             | Refusal::Unknown { .. }
             | Refusal::SubnetTaken { .. }
             | Refusal::NoSubnet(_)
+            | Refusal::Unreachable(_)
             | Refusal::Impossible(..) => StatusCode::BAD_REQUEST,
             Refusal::Predefined(_) => StatusCode::FORBIDDEN,
             // Docker answers 500 here, and clients know the text.

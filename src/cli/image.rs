@@ -2,7 +2,6 @@
 
 pub mod ls;
 pub mod transfer;
-pub mod pull;
 
 use serde_json::Value;
 

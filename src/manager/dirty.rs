@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::change::Change;
-use crate::model::id::{NodeId, ServiceId, TaskId};
+use crate::model::id::{NetworkId, NodeId, ServiceId, TaskId};
 use crate::model::object::{Slot, TaskState};
 use crate::model::state::State;
 
@@ -16,6 +16,8 @@ pub struct Dirty {
     pub slots: BTreeSet<(ServiceId, Slot)>,
     /// Nodes that changed, or that have room again.
     pub nodes: BTreeSet<NodeId>,
+    /// Networks that have addresses again.
+    pub networks: BTreeSet<NetworkId>,
 }
 
 impl Dirty {
@@ -32,17 +34,22 @@ impl Dirty {
                 .collect(),
             slots: tasks.map(|task| (task.service, task.slot)).collect(),
             nodes: state.nodes().iter().map(|node| node.id).collect(),
+            networks: state.networks().iter().map(|network| network.id).collect(),
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.slots.is_empty() && self.nodes.is_empty()
+        self.services.is_empty()
+            && self.slots.is_empty()
+            && self.nodes.is_empty()
+            && self.networks.is_empty()
     }
 
     pub fn merge(&mut self, other: &Self) {
         self.services.extend(&other.services);
         self.slots.extend(&other.slots);
         self.nodes.extend(&other.nodes);
+        self.networks.extend(&other.networks);
     }
 
     /// Notes a task whose stored time has come.
@@ -58,8 +65,12 @@ impl Dirty {
             Change::CreateService { id, .. }
             | Change::UpdateService { id, .. }
             | Change::SetUpdateStatus { id, .. }
-            | Change::RemoveService { id } => {
+            | Change::RemoveService { id }
+            | Change::AllocateService { id, .. } => {
                 self.services.insert(*id);
+                let service = state.services().find(*id);
+                let addresses = service.iter().flat_map(|s| &s.endpoint.addresses);
+                self.networks.extend(addresses.map(|(network, _)| *network));
             }
             Change::RollBackService(back) => {
                 self.services.insert(back.id);
@@ -68,7 +79,9 @@ impl Dirty {
             Change::CreateTask(new) => {
                 self.slots.insert((new.service, new.slot));
             }
-            Change::AssignTask { id, .. } => self.note_task(state, *id),
+            Change::AssignTask { id, .. } | Change::AllocateTask { id, .. } => {
+                self.note_task(state, *id);
+            }
             Change::SetTaskStatus { id, status } => {
                 self.note_task(state, *id);
                 if status.state.is_terminal() {
@@ -96,14 +109,20 @@ impl Dirty {
             | Change::RemoveNode { id } => {
                 self.nodes.insert(*id);
             }
+            Change::CreateNetwork { id, .. } => {
+                self.networks.insert(*id);
+            }
             Change::UpdateCluster { .. } => self.merge(&Self::everything(state)),
             _ => {}
         }
     }
 
-    /// The node of a task that makes room.
+    /// The node and the networks of a task that makes room.
     fn note_room(&mut self, state: &State, id: TaskId) {
-        self.nodes
-            .extend(state.tasks().find(id).and_then(|task| task.node));
+        if let Some(task) = state.tasks().find(id) {
+            self.nodes.extend(task.node);
+            let addresses = task.addresses.iter();
+            self.networks.extend(addresses.map(|(network, _)| *network));
+        }
     }
 }

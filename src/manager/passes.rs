@@ -1,6 +1,7 @@
 //! The passes, and the round that runs them until none has anything left to do.
 
 use crate::host::rng::Rng;
+use crate::manager::allocator::{services, tasks};
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
 use crate::manager::orchestrator::{global, reap, replicated, restart, update};
@@ -23,13 +24,15 @@ pub struct View<'a> {
 pub(super) type Pass = fn(&View<'_>, &Dirty, &mut Rng) -> Vec<Change>;
 
 /// In the order in which they run.
-pub(super) const PASSES: [Pass; 7] = [
+pub(super) const PASSES: [Pass; 9] = [
     reap::pass,
     replicated::pass,
     global::pass,
     restart::pass,
     update::pass,
     restart::promote,
+    services::pass,
+    tasks::pass,
     scheduler::pass,
 ];
 

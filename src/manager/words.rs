@@ -14,18 +14,22 @@ mod options;
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::net::Ipv4Addr;
 use std::str::SplitWhitespace;
 
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
 use crate::manager::passes::View;
 use crate::manager::words::options::{ms, node_option, service_mode, service_option};
+use crate::model::address::Subnet;
 use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
-use crate::model::id::{ClusterId, NodeId, ServiceId, TaskId};
+use crate::model::id::{ClusterId, NetworkId, NodeId, ServiceId, TaskId};
 use crate::model::object::{
-    NodeState, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus, UpdateState, UpdateStatus,
+    AddressBlock, NodeState, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus, UpdateState,
+    UpdateStatus,
 };
 use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{Availability, NodeDescription, NodeSpec};
 use crate::model::spec::service::ServiceSpec;
 use crate::model::state::State;
@@ -79,6 +83,7 @@ impl World {
                 "service" => world.service(&mut words),
                 "node" => world.node(&mut words),
                 "task" => world.task(&mut words),
+                "network" => world.network(&mut words),
                 "history" => world.history(&mut words),
                 "gone" => world.gone(words.next().unwrap()),
                 "updating" => world.update(UpdateState::Updating, &mut words),
@@ -91,6 +96,15 @@ impl World {
             }
         }
         world
+    }
+
+    /// Checks what a pass decides now.
+    #[track_caller]
+    pub fn check_next(&mut self, pass: Pass, expected: &str) {
+        let changes = self.decide(pass);
+        let decided: Vec<_> = changes.iter().map(|change| self.say(change)).collect();
+        assert_eq!(decided.join("; "), expected);
+        self.apply(changes);
     }
 
     fn decide(&self, pass: Pass) -> Vec<Change> {
@@ -132,6 +146,28 @@ impl World {
             }
         };
         self.apply(vec![change]);
+    }
+
+    /// `network NAME SUBNET`
+    fn network(&mut self, words: &mut Words<'_>) {
+        let name = words.next().unwrap();
+        let subnet: Subnet = words.next().unwrap().parse().unwrap();
+        let first = Ipv4Addr::from(subnet.first().to_bits() + 1);
+        let count = self.state.networks().len() as u128;
+        let spec = NetworkSpec {
+            name: name.into(),
+            ingress: name == "ingress",
+            ..NetworkSpec::default()
+        };
+        self.apply(vec![Change::CreateNetwork {
+            id: NetworkId(count + 1),
+            spec,
+            predefined: false,
+            block: Some(AddressBlock {
+                subnet,
+                gateway: first,
+            }),
+        }]);
     }
 
     /// `node NAME up|down|lost|drained|paused OPTION…`, which changes a node that is there.
@@ -345,6 +381,18 @@ impl World {
                     back.message
                 )
             }
+            Change::AllocateService { id, endpoint } => {
+                let ports = endpoint.ports.iter();
+                let ports = ports.map(|port| format!("port {}", port.published_port));
+                let parts = addresses(&endpoint.addresses).chain(ports);
+                let parts = parts.chain([endpoint.problem.clone()]);
+                let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+                format!("{} has {}", self.service_name(*id), parts.join(", "))
+            }
+            Change::AllocateTask { id, addresses: own } => {
+                let own: Vec<_> = addresses(own).collect();
+                format!("{} has {}", id.0, own.join(", "))
+            }
             other => panic!("no pass decides {other:?}"),
         }
     }
@@ -380,6 +428,10 @@ impl World {
             self.service_name(new.service)
         )
     }
+}
+
+fn addresses(addresses: &[(NetworkId, Ipv4Addr)]) -> impl Iterator<Item = String> {
+    addresses.iter().map(|(_, address)| address.to_string())
 }
 
 fn task_state(word: &str) -> TaskState {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
 use crate::model::id::{ServiceId, TaskId};
 use crate::model::object::{
-    Cluster, Config, Meta, Network, Node, Secret, Service, Task, TaskState, TaskStatus,
+    Cluster, Config, Endpoint, Meta, Network, Node, Secret, Service, Task, TaskState, TaskStatus,
     UpdateState, UpdateStatus,
 };
 use crate::model::spec::service::ServiceSpec;
@@ -136,6 +136,11 @@ impl State {
             }),
             Change::SetTaskStatus { id, status } => self.set_task_status(stamp, *id, status),
             Change::RemoveTask { id } => self.remove_task(*id),
+            Change::AllocateService { id, endpoint } => self.reach_service(stamp, *id, endpoint),
+            Change::AllocateTask { id, addresses } => self.change_task(*id, |task| {
+                task.meta = stamp.moved(task.meta);
+                task.addresses.clone_from(addresses);
+            }),
             _ => self.apply_resource_change(stamp, change),
         }
     }
@@ -252,6 +257,14 @@ impl State {
         }
     }
 
+    fn reach_service(&mut self, stamp: Stamp, id: ServiceId, endpoint: &Endpoint) {
+        if let Some(mut service) = self.services().find(id).map(|s| (**s).clone()) {
+            service.meta = stamp.moved(service.meta);
+            service.endpoint.clone_from(endpoint);
+            self.put_service_row(service);
+        }
+    }
+
     fn create_service(&mut self, stamp: Stamp, id: ServiceId, spec: &ServiceSpec) {
         let service = Service {
             id,
@@ -260,6 +273,7 @@ impl State {
             previous_spec: None,
             task_version: stamp.index,
             update: None,
+            endpoint: Endpoint::default(),
         };
         self.put(
             ObjectId::Service(id),
@@ -317,7 +331,10 @@ impl State {
             let known = self.task_spec(id, *version);
             known.is_some_and(|known| **known == spec.task)
         };
-        let known = self.task_versions(id).find(same);
+        let reached_alike = old.spec.is_reached_like(&spec);
+        let known = self
+            .task_versions(id)
+            .find(|version| reached_alike && same(version));
         let task_version = known.unwrap_or(stamp.index);
         if known.is_none() {
             let task = Object::TaskSpec(id, task_version, Arc::new(spec.task.clone()));
@@ -330,6 +347,7 @@ impl State {
             previous_spec,
             task_version,
             update,
+            endpoint: old.endpoint.clone(),
         };
         self.put_service_row(service);
         if task_version != old.task_version {
@@ -400,6 +418,7 @@ impl State {
             running_since: None,
             update: new.update,
             update_failed: false,
+            addresses: Vec::new(),
         };
         self.put(ObjectId::Task(new.id), Some(Object::Task(Arc::new(task))));
     }

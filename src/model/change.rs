@@ -3,11 +3,13 @@
 //! Variants and fields are only appended, under a new cluster format; `tests/compat` keeps the
 //! bytes of each format.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::object::{
-    AddressBlock, ManagerMember, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus,
+    AddressBlock, Endpoint, ManagerMember, NodeStatus, RestartRecord, Slot, TaskState, TaskStatus,
     UpdateStatus,
 };
 use crate::model::spec::cluster::ClusterSpec;
@@ -134,6 +136,17 @@ pub enum Change {
     SetNodeKey {
         id: NodeId,
         key: [u8; 32],
+    },
+
+    /// What a service is reached by.
+    AllocateService {
+        id: ServiceId,
+        endpoint: Endpoint,
+    },
+    /// A task's addresses.
+    AllocateTask {
+        id: TaskId,
+        addresses: Vec<(NetworkId, Ipv4Addr)>,
     },
 }
 

@@ -5,6 +5,7 @@
 //! disk and no JSON; the same changes in the same order give the same state on every machine.
 
 pub mod address;
+pub mod addresses;
 pub mod apply;
 pub mod change;
 pub mod constraint;

@@ -10,7 +10,7 @@ use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, Service
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{NodeDescription, NodeSpec};
-use crate::model::spec::service::{ServiceMode, ServiceSpec};
+use crate::model::spec::service::{PortConfig, ServiceMode, ServiceSpec};
 use crate::model::spec::task::TaskSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
 use crate::model::time::Time;
@@ -95,6 +95,7 @@ pub struct Service {
     pub task_version: u64,
     /// How the update or rollback to this spec stands; `None` if no task had to be replaced.
     pub update: Option<UpdateStatus>,
+    pub endpoint: Endpoint,
 }
 
 /// How an update or a rollback stands. All that it needs is here and in its tasks, so a new leader,
@@ -143,6 +144,17 @@ impl UpdateState {
     }
 }
 
+/// What a service is reached by, as the swarm has decided.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// On each network the address that stands for all tasks.
+    pub addresses: Vec<(NetworkId, Ipv4Addr)>,
+    /// The ports of the spec, each with a number.
+    pub ports: Vec<PortConfig>,
+    /// Why this is not yet what the spec asks for; empty if it is.
+    pub problem: String,
+}
+
 impl Service {
     /// How many tasks a replicated service shall have; `None` in other modes.
     pub fn replicas(&self) -> Option<u64> {
@@ -180,6 +192,8 @@ pub struct Task {
     pub update: u64,
     /// Whether its early end was counted against that update.
     pub update_failed: bool,
+    /// Its address on each of its networks.
+    pub addresses: Vec<(NetworkId, Ipv4Addr)>,
 }
 
 impl Task {

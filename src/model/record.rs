@@ -4,6 +4,7 @@
 //! Tasks are written without their spec, which is a row of its own, shared by all tasks of a
 //! version of a service.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -126,6 +127,7 @@ struct TaskRecord {
     running_since: Option<Time>,
     update: u64,
     update_failed: bool,
+    addresses: Vec<(NetworkId, Ipv4Addr)>,
 }
 
 impl TaskRecord {
@@ -144,6 +146,7 @@ impl TaskRecord {
             running_since: task.running_since,
             update: task.update,
             update_failed: task.update_failed,
+            addresses: task.addresses.clone(),
         }
     }
 
@@ -164,6 +167,7 @@ impl TaskRecord {
             running_since: self.running_since,
             update: self.update,
             update_failed: self.update_failed,
+            addresses: self.addresses,
         })
     }
 }

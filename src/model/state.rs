@@ -5,8 +5,10 @@
 //! state is never cloned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use crate::model::addresses::Addresses;
 use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::load::{Load, NodeLoad};
 use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Slot, Task};
@@ -57,6 +59,8 @@ pub struct State {
     tasks_of_slot: BTreeSet<(ServiceId, Slot, TaskId)>,
     tasks_of_node: BTreeMap<NodeId, BTreeSet<TaskId>>,
     load: Load,
+    addresses: Addresses,
+    unreached: BTreeSet<ServiceId>,
     /// Objects that were changed since they were last taken.
     touched: BTreeSet<ObjectId>,
     overlay: Option<Vec<Undo>>,
@@ -149,6 +153,16 @@ impl State {
     /// The tasks that wait for a node, by service and version of its task spec.
     pub fn unassigned(&self) -> impl Iterator<Item = (ServiceId, u64, TaskId)> {
         self.load.unassigned()
+    }
+
+    /// Whether a service or a task has an address of a network.
+    pub fn is_taken(&self, network: NetworkId, address: Ipv4Addr) -> bool {
+        self.addresses.is_taken(network, address)
+    }
+
+    /// The services that do not have all that they shall be reached by.
+    pub fn unreached(&self) -> impl Iterator<Item = ServiceId> {
+        self.unreached.iter().copied()
     }
 
     /// The versions of a service's task spec that its tasks, or it itself, are made from.
@@ -296,7 +310,19 @@ impl State {
             true => self.global_services.insert(id),
             false => self.global_services.remove(&id),
         };
-        self.services.put(id, service)
+        let problem = service.as_ref().map(|service| &service.endpoint.problem);
+        match problem.is_some_and(|problem| !problem.is_empty()) {
+            true => self.unreached.insert(id),
+            false => self.unreached.remove(&id),
+        };
+        let old = self.services.put(id, service.clone());
+        if let Some(old) = &old {
+            self.addresses.remove_service(old);
+        }
+        if let Some(new) = &service {
+            self.addresses.add_service(new);
+        }
+        old
     }
 
     fn put_task_spec(
@@ -324,6 +350,7 @@ impl State {
         if let Some(old) = &old {
             self.tasks_of_slot.remove(&(old.service, old.slot, id));
             self.load.remove(old);
+            self.addresses.remove_task(old);
             if let Some(node) = old.node {
                 remove_from(&mut self.tasks_of_node, node, id);
             }
@@ -334,6 +361,7 @@ impl State {
         if let Some(new) = &task {
             self.tasks_of_slot.insert((new.service, new.slot, id));
             self.load.add(new);
+            self.addresses.add_task(new);
             if let Some(node) = new.node {
                 self.tasks_of_node.entry(node).or_default().insert(id);
             }

@@ -331,6 +331,9 @@ pub enum Refusal {
         kind: ObjectKind,
         names: Vec<String>,
     },
+    /// A service cannot be reached as its spec says.
+    #[error("{0}")]
+    Unreachable(String),
     #[error("{0} is a pre-defined network and cannot be removed")]
     Predefined(String),
     /// The subnet that was asked for, and whose it is.

@@ -1,21 +1,19 @@
 //! What `service create` does with an image's name: pins it to what the daemon has under it, so
 //! that all nodes run the same.
 
-use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::cli::answer::{list, text};
-use crate::cli::client::{Client, empty, escape};
+use crate::cli::client::{Client, escape};
 use crate::image::reference::Reference;
 
 /// Pins the image of a task's spec, to a digest and to the platforms that there are builds for. If
-/// the daemon does not know it, the answer is false, and each node looks for the name itself.
-pub async fn pin(client: &Client, task: &mut Value, auth: Option<String>) -> bool {
+/// the daemon does not know it, each node looks for the name itself.
+pub async fn pin(client: &Client, task: &mut Value) {
     let image = text(task, "/ContainerSpec/Image").to_owned();
     let path = format!("/distribution/{}/json", escape(&image));
-    let request = empty().signed(auth);
-    let Ok(found) = client.json(Method::GET, &path, request).await else {
-        return false;
+    let Ok(found) = client.get(&path).await else {
+        return;
     };
     if let Some(pinned) = with_digest(&image, text(&found, "/Descriptor/digest")) {
         task["ContainerSpec"]["Image"] = pinned.into();
@@ -24,16 +22,6 @@ pub async fn pin(client: &Client, task: &mut Value, auth: Option<String>) -> boo
     if !platforms.is_empty() {
         task["Placement"]["Platforms"] = platforms.into();
     }
-    true
-}
-
-/// What docker's client says then.
-pub fn warning(image: &str) -> String {
-    format!(
-        "image {image} could not be accessed on a registry to record\nits digest. Each node will \
-         access {image} independently,\npossibly leading to different nodes running \
-         different\nversions of the image.\n"
-    )
 }
 
 /// `bb:1` as `bb:1@sha256:…`, unless it has a digest or is no name.

@@ -4,11 +4,12 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use crate::host::rng::Rng;
+use crate::manager::allocator::services::{self, Unreachable};
 use crate::manager::control::{check_spec, check_version, done, lookup, resources};
 use crate::manager::draft::Draft;
 use crate::model::change::{Change, RollBack};
 use crate::model::id::ServiceId;
-use crate::model::object::{Service, TaskState};
+use crate::model::object::{Endpoint, Service, TaskState};
 use crate::model::spec::service::ServiceSpec;
 use crate::model::state::State;
 use crate::model::validate;
@@ -46,7 +47,9 @@ pub fn create(
         });
     }
     let id = ServiceId(rng.next_u128());
+    let endpoint = reach(draft.state(), id, &spec, &Endpoint::default())?;
     draft.push(Change::CreateService { id, spec });
+    give(draft, id, endpoint);
     Ok(Response::Created {
         id: id.to_string(),
         warnings: Vec::new(),
@@ -74,7 +77,9 @@ pub fn update(
     if discriminant(&spec.mode) != discriminant(&service.spec.mode) {
         return impossible("service mode change is not allowed");
     }
+    let endpoint = reach(draft.state(), id, &spec, &service.endpoint)?;
     draft.push(Change::UpdateService { id, spec });
+    give(draft, id, endpoint);
     Ok(done())
 }
 
@@ -82,12 +87,14 @@ fn roll_back(draft: &mut Draft<'_>, service: &Service) -> Result<Response, Refus
     let previous = service.previous_spec.as_ref();
     let previous = previous.ok_or_else(|| Refusal::NoPreviousSpec(service.spec.name.clone()))?;
     check(draft.state(), previous)?;
+    let endpoint = reach(draft.state(), service.id, previous, &service.endpoint)?;
     draft.push(Change::RollBackService(RollBack {
         id: service.id,
         message: "manually requested rollback".to_owned(),
         since: draft.state().index() + 1,
         keeps_spec: true,
     }));
+    give(draft, service.id, endpoint);
     Ok(done())
 }
 
@@ -100,4 +107,28 @@ pub fn remove(draft: &mut Draft<'_>, reference: &str) -> Result<Response, Refusa
 fn check(state: &State, spec: &ServiceSpec) -> Result<(), Refusal> {
     check_spec(ObjectKind::Service, spec, validate::service(spec))?;
     resources::check_references(state, spec)
+}
+
+/// What the service of a request will be reached by.
+fn reach(
+    state: &State,
+    id: ServiceId,
+    spec: &ServiceSpec,
+    has: &Endpoint,
+) -> Result<Endpoint, Refusal> {
+    let endpoint = services::endpoint(state, id, spec, has);
+    endpoint.map_err(|error| match error {
+        Unreachable::Network(reference) => Refusal::NotFound {
+            kind: ObjectKind::Network,
+            reference,
+        },
+        error => Refusal::Unreachable(error.to_string()),
+    })
+}
+
+fn give(draft: &mut Draft<'_>, id: ServiceId, endpoint: Endpoint) {
+    let has = draft.state().services().find(id).map(|own| &own.endpoint);
+    if has != Some(&endpoint) {
+        draft.push(Change::AllocateService { id, endpoint });
+    }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use crate::host::rng::Rng;
+use crate::manager::allocator::tasks::lacks_addresses;
 use crate::manager::dirty::Dirty;
 use crate::manager::passes::View;
 use crate::manager::scheduler::filter::{Group, Site};
@@ -42,7 +43,7 @@ fn groups<'a>(state: &'a State, dirty: &Dirty) -> BTreeMap<(ServiceId, u64), Vec
     if dirty.nodes.is_empty() {
         for (service, slot) in &dirty.slots {
             for task in state.tasks_of_slot(*service, *slot) {
-                if task.node.is_none() && task.is_live() {
+                if task.node.is_none() && task.is_live() && !lacks_addresses(state, task) {
                     groups
                         .entry((task.service, task.task_version))
                         .or_default()
@@ -53,7 +54,8 @@ fn groups<'a>(state: &'a State, dirty: &Dirty) -> BTreeMap<(ServiceId, u64), Vec
         return groups;
     }
     for (service, version, task) in state.unassigned() {
-        if let Some(task) = state.tasks().find(task) {
+        let task = state.tasks().find(task);
+        if let Some(task) = task.filter(|task| !lacks_addresses(state, task)) {
             groups.entry((service, version)).or_default().push(task);
         }
     }

@@ -2,20 +2,23 @@
 //! the passes have come to rest they stay at rest.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
 use crate::manager::passes::{self, PASSES, View};
 use crate::manager::timers::Timers;
-use crate::model::change::{Change, NewNode, RollBack};
-use crate::model::id::{NodeId, ServiceId};
-use crate::model::object::{NodeState, NodeStatus, TaskState, TaskStatus};
+use crate::model::address::Subnet;
+use crate::model::change::{Batch, Change, NewNode, RollBack};
+use crate::model::id::{NetworkId, NodeId, ServiceId};
+use crate::model::object::{AddressBlock, NodeState, NodeStatus, TaskState, TaskStatus};
+use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{Availability, NodeDescription, NodeSpec};
 use crate::model::spec::service::{
-    FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
+    FailureAction, PortConfig, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
 };
-use crate::model::spec::task::{Reservations, RestartCondition};
+use crate::model::spec::task::{NetworkAttachment, Reservations, RestartCondition};
 use crate::model::state::State;
 use crate::model::time::Time;
 
@@ -45,10 +48,36 @@ impl World {
     fn new(seed: u64) -> Self {
         Self {
             rng: Rng::from_seed(seed),
-            state: State::default(),
+            state: a_state_with_networks(),
             now: Time(1_000_000),
             timers: Timers::default(),
             dirty: Dirty::default(),
+        }
+    }
+
+    /// Nobody has what another has, and what is nobody's is free.
+    fn check_addresses(&self, when: &str) {
+        let services = self.state.services().iter();
+        let services = services.flat_map(|service| &service.endpoint.addresses);
+        let tasks = self.state.tasks().iter();
+        let tasks = tasks.filter(|task| !task.status.state.is_terminal());
+        let all: Vec<_> = services.chain(tasks.flat_map(|t| &t.addresses)).collect();
+        let distinct: BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len(), "given out twice: {when}");
+        for network in self.state.networks().iter() {
+            let subnet = network.block.unwrap().subnet;
+            for address in subnet.first().to_bits()..=subnet.last().to_bits() {
+                let own = (network.id, Ipv4Addr::from(address));
+                let is_taken = self.state.is_taken(own.0, own.1);
+                assert_eq!(is_taken, distinct.contains(&&own), "{own:?}: {when}");
+            }
+        }
+        let mut ports = BTreeSet::new();
+        for service in self.state.services().iter() {
+            for port in &service.endpoint.ports {
+                let is_new = ports.insert((port.protocol, port.published_port));
+                assert!(is_new, "port {}: {when}", port.published_port);
+            }
         }
     }
 
@@ -79,6 +108,7 @@ impl World {
         passes::run(&mut draft, &mut self.rng);
         let (batch, _) = draft.finish();
         assert_eq!(batch.changes, [], "not at rest: {when}");
+        self.check_addresses(when);
         for task in self.state.tasks().iter() {
             let slot = self.state.tasks_of_slot(task.service, task.slot);
             let live = slot.iter().filter(|task| task.is_live());
@@ -186,6 +216,22 @@ impl World {
             let text = ["node.labels.zone==a", "node.labels.zone!=a"][self.draw(2)];
             placement.constraints.push(text.into());
         }
+        for name in ["small", "large"] {
+            if self.draw(3) == 0 {
+                spec.task.networks.push(NetworkAttachment {
+                    target: name.into(),
+                    ..NetworkAttachment::default()
+                });
+            }
+        }
+        if self.draw(4) == 0 {
+            let ports = &mut spec.endpoint.get_or_insert_default().ports;
+            ports.push(PortConfig {
+                target_port: 80,
+                published_port: [0, 80, 81][self.draw(3)],
+                ..PortConfig::default()
+            });
+        }
         spec.task.container.image = ["a", "b", "c"][self.draw(3)].into();
         let policy = spec.task.restart.get_or_insert_default();
         let conditions = [RestartCondition::Any, RestartCondition::OnFailure];
@@ -276,6 +322,37 @@ impl World {
         }
         changes
     }
+}
+
+/// Three networks, one of them with room for four addresses.
+fn a_state_with_networks() -> State {
+    let mut state = State::default();
+    let networks = [
+        "10.0.0.0/24 ingress",
+        "10.0.1.0/29 small",
+        "10.0.2.0/24 large",
+    ];
+    let changes = networks.into_iter().zip(1..).map(|(text, id)| {
+        let (subnet, name) = text.split_once(' ').unwrap();
+        let subnet: Subnet = subnet.parse().unwrap();
+        Change::CreateNetwork {
+            id: NetworkId(id),
+            spec: NetworkSpec {
+                name: name.into(),
+                ingress: name == "ingress",
+                ..NetworkSpec::default()
+            },
+            predefined: false,
+            block: Some(AddressBlock {
+                subnet,
+                gateway: Ipv4Addr::from(subnet.first().to_bits() + 1),
+            }),
+        }
+    });
+    let changes = changes.collect();
+    let at = Time(1_000_000);
+    state.apply(1, &Batch { at, changes });
+    state
 }
 
 /// Runs the passes as [`passes::run`] does, and each of them a second time over everything.

@@ -2,9 +2,12 @@
 
 use crate::model::spec::node::{NodeDescription, NodeSpec, Platform};
 use crate::model::spec::service::{
-    FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
+    EndpointMode, FailureAction, PortConfig, Protocol, PublishMode, ServiceMode, ServiceSpec,
+    UpdateConfig, UpdateOrder,
 };
-use crate::model::spec::task::{GenericResource, Reservations, Resources, RestartCondition};
+use crate::model::spec::task::{
+    GenericResource, NetworkAttachment, Reservations, Resources, RestartCondition,
+};
 
 pub fn service_mode(word: &str) -> ServiceMode {
     match word.strip_prefix('x') {
@@ -58,6 +61,15 @@ pub fn service_option(spec: &mut ServiceSpec, option: &str, value: &str) {
                 architecture: value.into(),
                 os: String::new(),
             }),
+        "network" => task.networks.push(NetworkAttachment {
+            target: value.into(),
+            ..NetworkAttachment::default()
+        }),
+        "publish" => {
+            let endpoint = spec.endpoint.get_or_insert_default();
+            endpoint.ports.push(published(value));
+        }
+        "mode" => spec.endpoint.get_or_insert_default().mode = Some(endpoint_mode(value)),
         "force" => task.force_update = value.parse().unwrap(),
         "rollback-parallelism" => {
             spec.rollback.get_or_insert(default_update).parallelism = value.parse().unwrap();
@@ -73,6 +85,34 @@ pub fn service_option(spec: &mut ServiceSpec, option: &str, value: &str) {
                 value,
             );
         }
+    }
+}
+
+fn endpoint_mode(word: &str) -> EndpointMode {
+    match word {
+        "vip" => EndpointMode::Vip,
+        "dnsrr" => EndpointMode::DnsRoundRobin,
+        other => panic!("{other:?} is no mode of an endpoint"),
+    }
+}
+
+/// `[NUMBER]:TARGET[/udp][/host]`
+fn published(text: &str) -> PortConfig {
+    let mut parts = text.split('/');
+    let (published, target) = parts.next().unwrap().split_once(':').unwrap();
+    let rest: Vec<_> = parts.collect();
+    PortConfig {
+        target_port: target.parse().unwrap(),
+        published_port: published.parse().unwrap_or(0),
+        protocol: match rest.contains(&"udp") {
+            true => Protocol::Udp,
+            false => Protocol::Tcp,
+        },
+        publish_mode: match rest.contains(&"host") {
+            true => PublishMode::Host,
+            false => PublishMode::Ingress,
+        },
+        ..PortConfig::default()
     }
 }
 

@@ -19,6 +19,32 @@ pub struct ServiceSpec {
     pub endpoint: Option<EndpointSpec>,
 }
 
+impl ServiceSpec {
+    /// The published ports.
+    pub fn ports(&self) -> &[PortConfig] {
+        self.endpoint
+            .as_ref()
+            .map_or(&[], |endpoint| &endpoint.ports)
+    }
+
+    /// Whether no address stands for all of its tasks.
+    pub fn is_round_robin(&self) -> bool {
+        let mode = self.endpoint.as_ref().and_then(|endpoint| endpoint.mode);
+        mode == Some(EndpointMode::DnsRoundRobin)
+    }
+
+    /// Whether tasks of another spec can be reached as those of this one: what ports change of a
+    /// task itself is whether it is on the ingress network, and its ports on its node.
+    pub fn is_reached_like(&self, other: &Self) -> bool {
+        let host = |spec: &Self| {
+            let ports = spec.ports().iter();
+            let host = ports.filter(|port| port.publish_mode == PublishMode::Host);
+            host.cloned().collect::<Vec<_>>()
+        };
+        self.ports().is_empty() == other.ports().is_empty() && host(self) == host(other)
+    }
+}
+
 /// How many tasks, and whether they end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ServiceMode {
