@@ -25,6 +25,7 @@ pub fn assignment(name: &str, desired: &str) -> Assignment {
         service: ServiceId(1),
         service_name: "web".into(),
         service_labels: Labels::new(),
+        registry_auth: Default::default(),
         slot: Slot::Number(number),
         desired_state: state(desired),
         spec: Arc::new(TaskSpec::default()),

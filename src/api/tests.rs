@@ -155,10 +155,11 @@ impl Rig {
 
     fn ask_bytes(&self, method: &str, path: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
         let request = Request::builder().method(method).uri(path);
-        let request = request
-            .header("Host", "skep")
-            .body(Full::from(body))
-            .unwrap();
+        let request = request.header("Host", "skep");
+        self.ask_for(request.body(Full::from(body)).unwrap())
+    }
+
+    fn ask_for(&self, request: Request<Full<Bytes>>) -> (u16, Vec<u8>) {
         self.run(async {
             let answer = self.send(request).await;
             let status = answer.status().as_u16();

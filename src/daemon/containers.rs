@@ -10,18 +10,20 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::agent::containers::{Attempt, Condition, Containers, Exit, Found, Record, RecordError};
 use crate::api::events::Events;
+use crate::api::types::registry::AuthConfig;
 use crate::host::clock;
 use crate::image::hello;
 use crate::image::platform::Platform;
 use crate::image::registries::{ObtainError, Registries};
-use crate::image::registry::credentials::Credentials;
 use crate::image::store::Image;
 use crate::model::id::NodeId;
 use crate::model::spec::Labels;
 use crate::model::spec::mount::MountKind;
+use crate::model::spec::service::RegistryAuth;
 use crate::model::spec::task::{NetworkAttachment, TaskSpec};
 use crate::runtime::adopt::{Adopted, Found as State};
 use crate::runtime::attempt::{Exit as RuntimeExit, RecordError as BundleError};
@@ -119,9 +121,11 @@ impl Containers for HostContainers {
         Ok(found)
     }
 
-    async fn prepare(&self, record: Record) -> Result<(), ContainersError> {
+    async fn prepare(&self, mut record: Record) -> Result<(), ContainersError> {
         let id = record.attempt.container.to_string();
         let plan = self.plan(&id, &record.assignment).await?;
+        // The image is here: nobody needs them any more, and a file is no place for them.
+        Arc::make_mut(&mut record.assignment).registry_auth = RegistryAuth::default();
         let bytes = record.encode()?;
         fs::write(self.record_path(&id), bytes).map_err(record_failed("write", &id))?;
         self.runtime.prepare(plan).await?;
@@ -202,7 +206,7 @@ impl HostContainers {
     /// Resolves everything that the assignment names on this host.
     async fn plan(&self, id: &str, task: &Assignment) -> Result<Plan, ContainersError> {
         let spec = &task.spec;
-        let image = self.image(&spec.container.image).await?;
+        let image = self.image(task).await?;
         let volumes = self.volumes(spec)?;
         let hostname: String = id.chars().take(SHORT_ID_LEN).collect();
         let defaults = defaults(&image);
@@ -237,11 +241,11 @@ impl HostContainers {
         layers
     }
 
-    async fn image(&self, name: &str) -> Result<Image, ContainersError> {
-        let image = self
-            .registries
-            .obtain(name, &Credentials::default())
-            .await?;
+    async fn image(&self, task: &Assignment) -> Result<Image, ContainersError> {
+        let name = &task.spec.container.image;
+        let auth = AuthConfig::read(task.registry_auth.0.as_bytes());
+        let credentials = auth.unwrap_or_default().credentials();
+        let image = self.registries.obtain(name, &credentials).await?;
         let (host, its) = (Platform::host(), image.config.platform());
         if host.rank(&its).is_none() {
             let (image, node) = (its.to_string(), host.to_string());

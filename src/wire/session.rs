@@ -12,6 +12,7 @@ use crate::model::id::{NodeId, ServiceId, TaskId};
 use crate::model::object::{Slot, TaskState, TaskStatus};
 use crate::model::spec::Labels;
 use crate::model::spec::node::NodeDescription;
+use crate::model::spec::service::RegistryAuth;
 use crate::model::spec::task::TaskSpec;
 
 /// What an agent says.
@@ -84,6 +85,8 @@ pub struct Assignment {
     pub spec: Arc<TaskSpec>,
     /// What the manager knows of the task; the agent goes on from here, never back.
     pub state: TaskState,
+    /// Until the task has its image.
+    pub registry_auth: RegistryAuth,
 }
 
 impl Assignment {

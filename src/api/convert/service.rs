@@ -32,6 +32,8 @@ pub fn read(spec: json::ServiceSpec) -> Result<model::ServiceSpec, Problems> {
             .map(task_spec::read_attachment)
             .collect(),
         endpoint: spec.endpoint_spec.map(|e| read_endpoint(e, &mut problems)),
+        // It stands in a header.
+        registry_auth: model::RegistryAuth::default(),
     };
     problems.or(read)
 }

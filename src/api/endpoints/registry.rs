@@ -22,7 +22,8 @@ use crate::image::pull::{Order, PullError, Pulled, Step};
 use crate::image::reference::Reference;
 use crate::image::registry::credentials::Credentials;
 
-const AUTH: &str = "x-registry-auth";
+/// The header with a user's credentials.
+pub const AUTH: &str = "x-registry-auth";
 /// Steps of a pull that wait to be told.
 const STEPS_QUEUED: usize = 64;
 /// As much of a layer's digest as Docker shows.

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use async_executor::LocalExecutor;
 use futures_lite::future::{self, BoxedLocal};
+use http_body_util::Full;
+use hyper::Request;
 use serde_json::{Value, json};
 
 use super::Rig;
 use crate::api::context::{Cluster, ClusterError, Init, Join, MemberState, Membership};
+use crate::api::types::registry::AuthConfig;
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::identity::founding;
-use crate::identity::text::from_base64;
+use crate::identity::text::{base64, from_base64};
 use crate::identity::token::Token;
 use crate::manager::genesis::Genesis;
 use crate::manager::run::{self, ManagerHandle, Session};
@@ -398,4 +401,69 @@ fn logs_of_a_service_without_containers_here_are_empty() {
         "",
         (404, "service x not found"),
     );
+}
+
+/// The credentials that come with the next tasks for the agent.
+fn next_auth(rig: &Rig, managed: &Managed) -> Option<String> {
+    let session = managed.session.borrow().clone().unwrap();
+    rig.run(async {
+        loop {
+            let said = session.receive().await;
+            if let Some(ToAgent::Assignments(Assignments::Difference { set, .. })) = said
+                && let Some(task) = set.first()
+            {
+                let config = AuthConfig::read(task.registry_auth.0.as_bytes()).unwrap();
+                return Some(config.username).filter(|name| !name.is_empty());
+            }
+        }
+    })
+}
+
+#[test]
+fn credentials_go_with_the_tasks_and_are_shown_to_nobody() {
+    let (rig, managed) = swarm();
+    let send = |path: &str, spec: &Value, user: &str| {
+        let auth = json!({"username": user, "password": "hidden"}).to_string();
+        let mut request = Request::post(path).header("Host", "skep");
+        if !user.is_empty() {
+            request = request.header("X-Registry-Auth", base64(auth.as_bytes()));
+        }
+        let body = Full::from(spec.to_string());
+        let (status, answer) = rig.ask_for(request.body(body).unwrap());
+        assert!(status < 300, "{}", String::from_utf8_lossy(&answer));
+    };
+    let spec =
+        |image: &str| json!({"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": image}}});
+    let update = |image: &str, more: &str, user: &str| {
+        let (_, before) = rig.ask("GET", "/services/web", "");
+        assert!(!before.to_string().contains("hidden"));
+        let path = format!(
+            "/services/web/update?version={}{more}",
+            before["Version"]["Index"]
+        );
+        send(&path, &spec(image), user);
+    };
+    send("/services/create", &spec("a"), "first");
+    assert_eq!(next_auth(&rig, &managed).as_deref(), Some("first"));
+    update("b", "", "");
+    assert_eq!(
+        next_auth(&rig, &managed).as_deref(),
+        Some("first"),
+        "an update keeps them"
+    );
+    update("c", "&registryAuthFrom=spec", "second");
+    assert_eq!(next_auth(&rig, &managed).as_deref(), Some("second"));
+    update("d", "&registryAuthFrom=previous-spec", "");
+    assert_eq!(next_auth(&rig, &managed).as_deref(), Some("first"));
+    let state = format!(
+        "{:?}",
+        rig.run(managed.request(control::Request::Service("web".into())))
+    );
+    assert!(
+        state.contains("RegistryAuth(…)") && !state.contains("hidden"),
+        "{state}"
+    );
+    let wrong = "/services/web/update?version=1&registryAuthFrom=nobody";
+    let expect = (400, "unsupported registryAuthFrom value");
+    rig.check_refused("POST", wrong, &spec("a").to_string(), expect);
 }

@@ -123,6 +123,10 @@ fn parts(assignments: Vec<Assignment>) -> Vec<Vec<Assignment>> {
 
 fn assignment(state: &State, task: &Task) -> Assignment {
     let service = state.services().find(task.service);
+    let lacks_image = task.status.state < TaskState::Ready;
+    let auth = service
+        .filter(|_| lacks_image)
+        .map(|s| s.spec.registry_auth.clone());
     Assignment {
         task: task.id,
         service: task.service,
@@ -132,5 +136,6 @@ fn assignment(state: &State, task: &Task) -> Assignment {
         desired_state: task.desired_state,
         spec: task.spec.clone(),
         state: task.status.state,
+        registry_auth: auth.unwrap_or_default(),
     }
 }

@@ -1,5 +1,7 @@
 //! A service: tasks, how many, how they are replaced and how they are reached.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::spec::Labels;
@@ -17,6 +19,23 @@ pub struct ServiceSpec {
     /// Docker's deprecated place for networks, beside the task's own.
     pub networks: Vec<NetworkAttachment>,
     pub endpoint: Option<EndpointSpec>,
+    /// No part of the task: tasks stay as they are when it changes.
+    pub registry_auth: RegistryAuth,
+}
+
+/// Who asks a registry for the image: Docker's header `X-Registry-Auth`, or nothing. No log shows
+/// it.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryAuth(pub String);
+
+impl fmt::Debug for RegistryAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() {
+            "RegistryAuth()"
+        } else {
+            "RegistryAuth(…)"
+        })
+    }
 }
 
 impl ServiceSpec {
