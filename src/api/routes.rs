@@ -6,8 +6,8 @@ use hyper::{Method, StatusCode};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::endpoints::{
-    containers, disk, events, exec, images, logs, networks, nodes, registry, secrets, services,
-    stats, swarm, system, tasks, volumes,
+    containers, disk, distribution, events, exec, images, logs, networks, nodes, registry, secrets,
+    services, stats, swarm, system, tasks, volumes,
 };
 use crate::api::failure::Failure;
 use crate::api::query::decode;
@@ -99,7 +99,7 @@ const ROUTES: &[Route] = routes! {
     POST   "/images/{name*}/tag"             images::tag;
     POST   "/images/{name*}/push"            images::no_registry;
     DELETE "/images/{name*}"                 images::remove;
-    GET    "/distribution/{name*}/json"      images::distribution;
+    GET    "/distribution/{name*}/json"      distribution::inspect;
 
     GET    "/containers/json"                containers::list;
     POST   "/containers/create"              containers::create;

@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use smol_hyper::rt::FuturesIo;
@@ -99,6 +99,29 @@ impl Error {
 pub struct Payload {
     content: &'static str,
     body: UnsyncBoxBody<Bytes, io::Error>,
+    /// Who asks a registry through the daemon.
+    registry_auth: Option<HeaderValue>,
+}
+
+impl Payload {
+    fn new(content: &'static str, body: UnsyncBoxBody<Bytes, io::Error>) -> Self {
+        Self {
+            content,
+            body,
+            registry_auth: None,
+        }
+    }
+
+    /// With credentials for a registry.
+    #[must_use]
+    pub fn signed(mut self, registry_auth: Option<String>) -> Self {
+        let value = registry_auth.and_then(|auth| HeaderValue::from_str(&auth).ok());
+        self.registry_auth = value.map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        self
+    }
 }
 
 /// A connection to one daemon.
@@ -218,7 +241,8 @@ impl Client {
         })
     }
 
-    async fn json(&self, method: Method, path: &str, body: Payload) -> Result<Value, Error> {
+    /// Sends a request and reads the answer's JSON, if it has any.
+    pub async fn json(&self, method: Method, path: &str, body: Payload) -> Result<Value, Error> {
         let bytes = self.bytes(method, path, body).await?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Value::Null);
@@ -299,6 +323,9 @@ impl Client {
             .uri(path)
             .header(HOST, "skep");
         request = request.header(CONTENT_TYPE, body.content);
+        if let Some(auth) = body.registry_auth {
+            request = request.header("x-registry-auth", auth);
+        }
         if upgrade {
             request = request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");
         }
@@ -357,10 +384,7 @@ pub fn escape(text: &str) -> String {
 /// No body.
 pub fn empty() -> Payload {
     let body = UnsyncBoxBody::new(Empty::new().map_err(|never| match never {}));
-    Payload {
-        content: JSON,
-        body,
-    }
+    Payload::new(JSON, body)
 }
 
 /// A body read from a file or a pipe while it is sent.
@@ -372,23 +396,21 @@ pub fn upload(source: impl io::Read + Send + 'static) -> Payload {
         chunk.truncate(length);
         Ok::<_, io::Error>((length > 0).then(|| (Frame::data(Bytes::from(chunk)), source)))
     });
-    Payload {
-        content: "application/x-tar",
-        body: UnsyncBoxBody::new(StreamBody::new(chunks)),
-    }
+    Payload::new(
+        "application/x-tar",
+        UnsyncBoxBody::new(StreamBody::new(chunks)),
+    )
 }
 
-fn json(value: &Value) -> Payload {
+/// A JSON body.
+pub fn json(value: &Value) -> Payload {
     let bytes = if value.is_null() {
         Bytes::new()
     } else {
         Bytes::from(value.to_string())
     };
     let body = UnsyncBoxBody::new(Full::new(bytes).map_err(|never| match never {}));
-    Payload {
-        content: JSON,
-        body,
-    }
+    Payload::new(JSON, body)
 }
 
 async fn collect(download: &mut Download) -> Result<Bytes, Error> {

@@ -7,8 +7,8 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
 use crate::cli::{
-    config, container, daemon, disk, events, exec, image, info, inspect, logs, network, node,
-    quickstart, secret, service, stats, swarm, system, version,
+    config, container, daemon, disk, events, exec, image, info, inspect, login, logs, network,
+    node, quickstart, secret, service, stats, swarm, system, version,
 };
 
 /// A command that runs.
@@ -60,11 +60,14 @@ pub const COMMANDS: &[&Command] = &[
     &image::RM,
     &image::TAG,
     &image::ls::LS,
+    &image::pull::PULL,
     &image::transfer::IMPORT,
     &image::transfer::LOAD,
     &image::transfer::SAVE,
     &info::INFO,
     &inspect::INSPECT,
+    &login::LOGIN,
+    &login::LOGOUT,
     &logs::CONTAINER,
     &logs::SERVICE,
     &network::CREATE,

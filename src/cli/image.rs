@@ -2,6 +2,7 @@
 
 pub mod ls;
 pub mod transfer;
+pub mod pull;
 
 use serde_json::Value;
 

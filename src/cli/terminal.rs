@@ -3,7 +3,9 @@
 use std::io;
 
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 /// Rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,30 @@ impl Raw {
 }
 
 impl Drop for Raw {
+    fn drop(&mut self) {
+        // The terminal may be gone by now; then there is nothing to restore.
+        tcsetattr(stdin(), OptionalActions::Now, &self.before).ok();
+    }
+}
+
+/// What is typed is not shown; ends when this is dropped.
+#[derive(Debug)]
+pub struct Silent {
+    before: Termios,
+}
+
+impl Silent {
+    /// For what a user types on the terminal at standard input.
+    pub fn start() -> io::Result<Self> {
+        let before = tcgetattr(stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(stdin(), OptionalActions::Now, &silent)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Silent {
     fn drop(&mut self) {
         // The terminal may be gone by now; then there is nothing to restore.
         tcsetattr(stdin(), OptionalActions::Now, &self.before).ok();

@@ -10,12 +10,14 @@ use crate::image::config::{ConfigError, ImageConfig};
 use crate::image::digest::{Digest, DigestError};
 use crate::image::disk::DiskError;
 use crate::image::fetch::{Job, fetch};
-use crate::image::manifest::{Descriptor, Manifest};
+use crate::image::limits::Limits;
+use crate::image::manifest::{Descriptor, INDEX_TYPE, MANIFEST_TYPE, Manifest};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::refusal::UnpackError;
+use crate::image::registries::Known;
 use crate::image::registry::blob::Blob;
-use crate::image::registry::choice::{ChoiceError, Named, choose};
+use crate::image::registry::choice::{self, ChoiceError, Named, choose};
 use crate::image::registry::credentials::Credentials;
 use crate::image::registry::endpoint::{self, Endpoint};
 use crate::image::registry::failure::{Refusal, RegistryError};
@@ -118,8 +120,7 @@ impl ImageStore {
         let host = order.platform.as_ref().unwrap_or_else(|| self.platform());
         let build = find(settings, order, host, cancel)?;
         tell(Step::Found);
-        let config: Digest = build.manifest.config.digest.parse()?;
-        let config = self.config(&build, config, cancel)?;
+        let config = self.config(&build, cancel)?;
         let (_, diff_ids) = ImageConfig::decode(&config, self.limits().layers_max)?;
         let mut session = Session::begin(self)?;
         self.layers(&mut session, &build, &diff_ids, cancel, tell)?;
@@ -140,17 +141,13 @@ impl ImageStore {
     }
 
     /// An image's config, which may be here.
-    fn config(&self, build: &Build, id: Digest, cancel: &Cancel) -> Result<Vec<u8>, PullError> {
+    fn config(&self, build: &Build, cancel: &Cancel) -> Result<Vec<u8>, PullError> {
+        let id: Digest = build.manifest.config.digest.parse()?;
         let is_here = self.state().index.images.contains_key(&id);
         if is_here && let Ok(bytes) = self.config_bytes(id) {
             return Ok(bytes);
         }
-        let (bytes, max) = (build.manifest.config.size, self.limits().json_bytes_max);
-        if bytes > max {
-            let what = "an image config";
-            return Err(PullError::TooLarge { what, bytes, max });
-        }
-        Ok(Blob::new(&build.repository, id, bytes, cancel).bytes()?)
+        config(&build.repository, &build.manifest, self.limits(), cancel)
     }
 
     /// The image that a name means now.
@@ -248,6 +245,49 @@ fn below(
     cancel: &Cancel,
 ) -> Result<Fetched, RegistryError> {
     Pace::new(cancel.clone()).keep_trying(|| repository.manifest(&chosen.digest))
+}
+
+/// What a reference means at its registry, without pulling it.
+pub fn look_up(settings: &Settings, order: &Order, cancel: &Cancel) -> Result<Known, PullError> {
+    let (repository, named) = locate(settings, order, "pull", cancel)?;
+    let choice = |source| PullError::Choice {
+        reference: order.reference.familiar(),
+        source,
+    };
+    let (platforms, kind) = match Named::read(&named).map_err(choice)? {
+        Named::Index(index) => (choice::platforms(&index), INDEX_TYPE),
+        Named::Manifest(manifest) => {
+            let config = config(&repository, &manifest, &Limits::default(), cancel)?;
+            let (config, _) = ImageConfig::decode(&config, Limits::default().layers_max)?;
+            (vec![config.platform()], MANIFEST_TYPE)
+        }
+    };
+    let media_type = match named.media_type.is_empty() {
+        true => kind.to_owned(),
+        false => named.media_type,
+    };
+    Ok(Known {
+        media_type,
+        digest: named.digest,
+        size: named.bytes.len() as u64,
+        platforms,
+    })
+}
+
+/// The config of a build.
+fn config(
+    repository: &Repository,
+    manifest: &Manifest,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Vec<u8>, PullError> {
+    let (id, bytes) = (manifest.config.digest.parse()?, manifest.config.size);
+    let max = limits.json_bytes_max;
+    if bytes > max {
+        let what = "an image config";
+        return Err(PullError::TooLarge { what, bytes, max });
+    }
+    Ok(Blob::new(repository, id, bytes, cancel).bytes()?)
 }
 
 /// What stands under a reference, and where.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use async_channel::{Receiver, Sender};
 
 use crate::host::wait::blocking;
+use crate::image::digest::Digest;
+use crate::image::platform::Platform;
 use crate::image::pull::{self, Order, PullError, Pulled, Step};
 use crate::image::reference::Reference;
 use crate::image::registry::credentials::Credentials;
@@ -25,6 +27,16 @@ pub struct Registries {
     settings: Settings,
     /// What is pulled now; closed when that is over.
     under_way: RefCell<BTreeMap<String, Receiver<Infallible>>>,
+}
+
+/// What stands under a name at a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub media_type: String,
+    pub digest: Digest,
+    pub size: u64,
+    /// There are builds for these.
+    pub platforms: Vec<Platform>,
 }
 
 /// Why an image is not here.
@@ -97,6 +109,13 @@ impl Registries {
             source: Box::new(source),
         })?;
         Ok(self.resolve(&pulled.id.to_string()).await?)
+    }
+
+    /// What a name means at its registry now.
+    pub async fn look_up(&self, order: Order) -> Result<Known, PullError> {
+        let settings = self.settings.clone();
+        let (_wanted, cancel) = Cancel::new();
+        blocking(move || pull::look_up(&settings, &order, &cancel)).await
     }
 
     /// Whether a registry lets these credentials in.

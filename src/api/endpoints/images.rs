@@ -21,7 +21,6 @@ use crate::host::wait::blocking;
 use crate::image::arrivals::Progress;
 use crate::image::commit::Loaded;
 use crate::image::import::Import;
-use crate::image::manifest::{CONFIG_TYPE, MANIFEST_TYPE};
 use crate::image::reference::Reference;
 use crate::image::removal::{InUse, Removed};
 use crate::image::store::Image;
@@ -202,42 +201,6 @@ pub async fn no_registry(_: Call) -> Result<Answer, Failure> {
     Err(Failure::internal(
         "skep neither searches registries nor pushes to them yet",
     ))
-}
-
-/// What `service create` asks to pin an image: the digest and the platform of the image that this
-/// host has. The digest is that of its manifest, if it came under this name with one, or else its
-/// id, which is the same on every host that was given the same image.
-pub async fn distribution(call: Call) -> Result<Answer, Failure> {
-    let image = find(&call).await?;
-    let images = call.context.host.images.clone();
-    let config = blocking(move || images.config_bytes(image.id)).await;
-    let repository = Reference::parse(call.name()).map(|name| name.repository());
-    let of_manifest = image
-        .digests
-        .iter()
-        .find(|name| Ok(name.repository()) == repository)
-        .and_then(|name| name.digest.clone());
-    let platform = image.config.platform();
-    Ok(answer::json(&json::Distribution {
-        descriptor: match of_manifest {
-            Some(digest) => json::Descriptor {
-                media_type: MANIFEST_TYPE.to_owned(),
-                digest,
-                // The manifest itself is not kept.
-                size: 0,
-            },
-            None => json::Descriptor {
-                media_type: CONFIG_TYPE.to_owned(),
-                digest: image.id.to_string(),
-                size: config.map_err(Failure::internal)?.len() as u64,
-            },
-        },
-        platforms: vec![json::OciPlatform {
-            architecture: platform.architecture,
-            os: platform.os,
-            variant: platform.variant,
-        }],
-    }))
 }
 
 /// The images of this host's containers, each with the name of one that uses it.

@@ -119,3 +119,53 @@ fn a_login_asks_the_registry() {
     let nowhere = json!({"serveraddress": "https://a b/"}).to_string();
     assert_eq!(rig.ask("POST", "/auth", &nowhere).0, 400);
 }
+
+#[test]
+fn a_name_is_pinned_to_what_the_registry_has_and_else_to_what_is_here() {
+    if !is_root() {
+        return;
+    }
+    let (layer, next) = (in_words("file a"), in_words("file b"));
+    let mut shelf = Shelf::default();
+    let arm = shelf.image("arm", "linux/arm64", &[(&layer, gzip(&layer))]);
+    let amd = shelf.image("amd", "linux/amd64", &[(&next, gzip(&next))]);
+    let index = shelf.index("1", &[("linux/arm64", arm), ("linux/amd64", amd)]);
+    let server = shelf.serve();
+    let rig = Rig::new();
+    let name = format!("{}/team/app", server.authority);
+    let ask = |name: &str| rig.ask("GET", &format!("/distribution/{name}/json"), "");
+    let (status, found) = ask(&format!("{name}:1"));
+    assert_eq!(
+        (status, found["Descriptor"]["digest"].as_str()),
+        (200, Some(&*index.to_string()))
+    );
+    let platforms: Vec<_> = found["Platforms"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        platforms[0],
+        &json!({"architecture": "arm64", "os": "linux"})
+    );
+    assert_eq!(platforms.len(), 2);
+    let (_, one) = ask(&format!("{name}:arm"));
+    assert_eq!(
+        one["Platforms"],
+        json!([{"architecture": "arm64", "os": "linux"}])
+    );
+    assert_eq!(ask(&format!("{name}:none")).0, 404);
+    let pull = format!("/images/create?fromImage={name}&tag=1&platform=linux/amd64");
+    assert_eq!(rig.ask_bytes("POST", &pull, Vec::new()).0, 200);
+    let asked = server.log().len();
+    let (_, pinned) = ask(&format!("{name}@{index}"));
+    assert_eq!(pinned["Descriptor"]["digest"], index.to_string());
+    assert_eq!(
+        server.log().len(),
+        asked,
+        "no registry is asked for what is here"
+    );
+    drop(server);
+    let (status, offline) = ask(&format!("{name}:1"));
+    assert_eq!(
+        (status, &offline["Descriptor"]["digest"]),
+        (200, &json!(index.to_string()))
+    );
+    assert_eq!(ask(&format!("{name}:none")).0, 500);
+}

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::cli::answer::text;
-use crate::cli::client::{Payload, empty, upload, with_query};
+use crate::cli::client::{Download, Payload, empty, upload, with_query};
 use crate::cli::commands::Run;
 use crate::cli::context::{Context, print, print_bytes};
 use crate::cli::env_file::file as file_failure;
@@ -84,7 +84,7 @@ async fn load(context: Context, parsed: Parsed) -> Result<(), Failure> {
     };
     let quiet = parsed.on("quiet") || !io::stdout().is_terminal();
     let path = with_query("/images/load", &[("quiet", if quiet { "1" } else { "0" })]);
-    report(&context, &path, archive, parsed.on("quiet")).await
+    send(&context, &path, archive, parsed.on("quiet")).await
 }
 
 async fn import(context: Context, parsed: Parsed) -> Result<(), Failure> {
@@ -104,7 +104,7 @@ async fn import(context: Context, parsed: Parsed) -> Result<(), Failure> {
     ] {
         query.extend(parsed.list(flag).iter().map(|value| (name, value.as_str())));
     }
-    report(
+    send(
         &context,
         &with_query("/images/create", &query),
         archive,
@@ -157,14 +157,18 @@ fn opened(path: &str) -> Result<Payload, Failure> {
     Ok(upload(file))
 }
 
-/// Sends an archive and tells what the daemon does with it; what failed comes as a line too.
-async fn report(
-    context: &Context,
-    path: &str,
-    archive: Payload,
-    quiet: bool,
-) -> Result<(), Failure> {
-    let mut answers = JsonLines::new(context.client.stream(Method::POST, path, archive).await?);
+/// Sends an archive and tells what the daemon does with it.
+async fn send(context: &Context, path: &str, archive: Payload, quiet: bool) -> Result<(), Failure> {
+    report(
+        context.client.stream(Method::POST, path, archive).await?,
+        quiet,
+    )
+    .await
+}
+
+/// Tells what the daemon does with an image; what failed comes as a line too.
+pub async fn report(answers: Download, quiet: bool) -> Result<(), Failure> {
+    let mut answers = JsonLines::new(answers);
     let mut lines = Lines::new(quiet);
     while let Some((_, line)) = answers.next().await? {
         let error = [text(&line, "/errorDetail/message"), text(&line, "/error")];
@@ -179,13 +183,15 @@ async fn report(
             lines.bytes(id, status, bytes(done), bytes(total))?;
             continue;
         }
+        if !id.is_empty() {
+            lines.set(id, status)?;
+            continue;
+        }
         // What is said between them stands below the lines so far, and the next begin below it.
         lines = Lines::new(quiet);
         match (stream, status) {
             ("", "") => {}
-            ("", status) if id.is_empty() => print(&format!("{status}\n"))?,
-            ("", _) if quiet => {}
-            ("", status) => print(&format!("{id}: {status}\n"))?,
+            ("", status) => print(&format!("{status}\n"))?,
             (stream, _) => print(stream)?,
         }
     }

@@ -1,11 +1,13 @@
 //! `service create`.
 
+use hyper::Method;
 use serde_json::Value;
 
 use crate::cli::answer::text;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, json};
 use crate::cli::commands::Run;
-use crate::cli::context::{Context, print};
+use crate::cli::context::{Context, print, print_error_bytes};
+use crate::cli::credentials::Keychain;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Parsed};
 use crate::cli::service::{options, pin, port, progress, spec, warn};
@@ -23,10 +25,21 @@ pub const CREATE: Command = Command {
 async fn create(context: Context, parsed: Parsed) -> Result<(), Failure> {
     let mut spec = spec::build(&parsed)?;
     join(&context.client, &parsed, &mut spec["TaskTemplate"]).await?;
-    if !parsed.on("no-resolve-image") {
-        pin::pin(&context.client, &mut spec["TaskTemplate"]).await;
+    let image = text(&spec, "/TaskTemplate/ContainerSpec/Image").to_owned();
+    let auth = Keychain::of_user().header_for(&image)?;
+    let resolve = !parsed.on("no-resolve-image");
+    let is_known = !resolve || {
+        let task = &mut spec["TaskTemplate"];
+        pin::pin(&context.client, task, auth.clone()).await
+    };
+    let request = json(&spec).signed(auth.filter(|_| parsed.on("with-registry-auth")));
+    let created = context
+        .client
+        .json(Method::POST, "/services/create", request)
+        .await?;
+    if !is_known {
+        print_error_bytes(format!("{}\n", pin::warning(&image)).as_bytes())?;
     }
-    let created = context.client.post("/services/create", &spec).await?;
     warn(&created)?;
     let id = text(&created, "/ID");
     print(&format!("{id}\n"))?;

@@ -1,19 +1,21 @@
 //! What `service create` does with an image's name: pins it to what the daemon has under it, so
 //! that all nodes run the same.
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::cli::answer::{list, text};
-use crate::cli::client::{Client, escape};
+use crate::cli::client::{Client, empty, escape};
 use crate::image::reference::Reference;
 
 /// Pins the image of a task's spec, to a digest and to the platforms that there are builds for. If
-/// the daemon does not know it, each node looks for the name itself.
-pub async fn pin(client: &Client, task: &mut Value) {
+/// the daemon does not know it, the answer is false, and each node looks for the name itself.
+pub async fn pin(client: &Client, task: &mut Value, auth: Option<String>) -> bool {
     let image = text(task, "/ContainerSpec/Image").to_owned();
     let path = format!("/distribution/{}/json", escape(&image));
-    let Ok(found) = client.get(&path).await else {
-        return;
+    let request = empty().signed(auth);
+    let Ok(found) = client.json(Method::GET, &path, request).await else {
+        return false;
     };
     if let Some(pinned) = with_digest(&image, text(&found, "/Descriptor/digest")) {
         task["ContainerSpec"]["Image"] = pinned.into();
@@ -22,6 +24,16 @@ pub async fn pin(client: &Client, task: &mut Value) {
     if !platforms.is_empty() {
         task["Placement"]["Platforms"] = platforms.into();
     }
+    true
+}
+
+/// What docker's client says then.
+pub fn warning(image: &str) -> String {
+    format!(
+        "image {image} could not be accessed on a registry to record\nits digest. Each node will \
+         access {image} independently,\npossibly leading to different nodes running \
+         different\nversions of the image.\n"
+    )
 }
 
 /// `bb:1` as `bb:1@sha256:…`, unless it has a digest or is no name.
