@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+/// The drivers that are built in, by Docker's names.
+pub const LOG_DRIVERS: &[&str] = &["ring"];
+pub const NETWORK_DRIVERS: &[&str] = &["host", "null"];
+pub const VOLUME_DRIVERS: &[&str] = &["local"];
+
 const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// The kernel's control groups, as far as limits need them.

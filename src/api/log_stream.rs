@@ -44,6 +44,18 @@ struct Piece {
 }
 
 impl LogQuery {
+    /// Reads the parameters for a service: Docker is stricter there.
+    pub fn read_strictly(query: &Query) -> Result<Self, Failure> {
+        let read = Self::read(query)?;
+        match query.text("tail") {
+            "" | "all" => Ok(read),
+            _ if read.wanted.tail_lines.is_some() => Ok(read),
+            _ => Err(Failure::bad(
+                "tail value must be a positive integer or \"all\"",
+            )),
+        }
+    }
+
     /// Reads Docker's parameters.
     pub fn read(query: &Query) -> Result<Self, Failure> {
         let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));

@@ -158,7 +158,7 @@ fn layer(layer: &Value, human: bool, whole: bool) -> Row {
         .unwrap_or_default()
         .to_string();
     let since = match u64::try_from(created) {
-        Ok(0) | Err(_) => "N/A".to_owned(),
+        Err(_) => "N/A".to_owned(),
         Ok(seconds) => ago_ms(seconds.saturating_mul(1000)),
     };
     let by = text(layer, "/CreatedBy").replace('\t', " ");

@@ -8,6 +8,9 @@ use crate::image::digest::Digest;
 use crate::image::list::list;
 use crate::image::platform::Platform;
 
+/// What Docker answers for a time that nobody gave: 1 January of the year 1.
+pub const NOT_SAID: i64 = -62_135_596_800;
+
 /// The config file as Docker and OCI define it. Unknown fields are ignored here and kept in the
 /// file, which is stored as it came; `null` stands for nothing anywhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,14 +165,14 @@ impl ImageConfig {
         }
     }
 
-    /// Seconds since 1970; 0 if the builder did not say.
+    /// Seconds since 1970; [`NOT_SAID`] if the builder did not say.
     pub fn created_s(&self) -> i64 {
         seconds(&self.created)
     }
 }
 
 impl HistoryEntry {
-    /// Seconds since 1970; 0 if the builder did not say.
+    /// Seconds since 1970; [`NOT_SAID`] if the builder did not say.
     pub fn created_s(&self) -> i64 {
         seconds(&self.created)
     }
@@ -177,7 +180,7 @@ impl HistoryEntry {
 
 fn seconds(rfc3339: &str) -> i64 {
     let time: Result<jiff::Timestamp, _> = rfc3339.parse();
-    time.map_or(0, jiff::Timestamp::as_second)
+    time.map_or(NOT_SAID, jiff::Timestamp::as_second)
 }
 
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(d: D) -> Result<T, D::Error> {
@@ -234,7 +237,7 @@ mod tests {
         let (config, _) = ImageConfig::decode(text, 1).unwrap();
         assert_eq!(config.config.cmd, ["sh"]);
         assert_eq!(config.platform().os, "linux");
-        assert_eq!(config.created_s(), 0);
+        assert_eq!(config.created_s(), NOT_SAID);
     }
 
     #[test]

@@ -7,6 +7,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::time::Time;
 
+/// What stays hidden, as Docker has it.
+pub const MASKED_PATHS: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// What can be read but not written, as Docker has it.
+pub const READ_ONLY_PATHS: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// Memory that programs share, where no mount of the task takes its place; its size as Docker's.
+pub const SHM_TARGET: &str = "/dev/shm";
+pub const SHM_BYTES: u32 = 64 << 20;
+
 /// A container about to be started. Built by `runtime::request`, stored in the attempt's folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {

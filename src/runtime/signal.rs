@@ -1,5 +1,8 @@
 //! Signals as users name them.
 
+/// What asks a program to end where neither spec nor image says otherwise.
+pub const DEFAULT: i32 = libc::SIGTERM;
+
 /// The number of `SIGTERM`, `term`, `15` or `RTMIN+3`; none if there is no such signal.
 pub fn parse(name: &str) -> Option<i32> {
     if let Ok(number) = name.parse() {
@@ -29,6 +32,12 @@ fn real_time(from: i32, offset: &str) -> Option<i32> {
     (libc::SIGRTMIN()..=libc::SIGRTMAX())
         .contains(&number)
         .then_some(number)
+}
+
+/// How users name a signal; real-time ones go by their numbers.
+pub fn name(number: i32) -> String {
+    let named = SIGNALS.iter().find(|(_, known)| *known == number);
+    named.map_or_else(|| number.to_string(), |(name, _)| format!("SIG{name}"))
 }
 
 const SIGNALS: [(&str, i32); 32] = [
@@ -69,6 +78,14 @@ const SIGNALS: [(&str, i32); 32] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_is_named_as_it_is_parsed() {
+        assert_eq!(name(2), "SIGINT");
+        for number in 1..=libc::SIGRTMAX() {
+            assert_eq!(parse(&name(number)), Some(number));
+        }
+    }
 
     #[test]
     fn signals_go_by_name_number_and_distance() {

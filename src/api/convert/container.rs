@@ -10,7 +10,11 @@ use crate::api::types::timestamp::{NEVER, nanoseconds, rfc3339};
 use crate::model::time::Time;
 use crate::runtime::adopt::Found;
 use crate::runtime::listing::Listed;
-use crate::runtime::plan::{MountKind, MountPlan, Network, Plan, UlimitPlan};
+use crate::runtime::plan::{
+    DEFAULT_CAPABILITIES, MASKED_PATHS, MountKind, MountPlan, Network, Plan, READ_ONLY_PATHS,
+    SHM_BYTES, SHM_TARGET, UlimitPlan,
+};
+use crate::runtime::signal;
 
 const DRIVER: &str = "overlayfs";
 const NS_PER_S: i64 = 1_000_000_000;
@@ -23,7 +27,7 @@ pub fn show_summary(container: &Listed, now: Time) -> json::ContainerSummary {
         names: vec![format!("/{}", origin.name)],
         image: origin.image.clone(),
         image_id: origin.image_id.clone(),
-        command: container.plan.process.args.join(" "),
+        command: command_line(&container.plan.process.args),
         created: nanoseconds(origin.created) / NS_PER_S,
         ports: Vec::new(),
         labels: container.plan.labels.clone(),
@@ -38,6 +42,19 @@ pub fn show_summary(container: &Listed, now: Time) -> json::ContainerSummary {
         mounts: container.plan.mounts.iter().map(show_mount).collect(),
         ..json::ContainerSummary::default()
     }
+}
+
+/// A command in a line, with the quotes that Docker puts around words with spaces: the first word
+/// has none.
+fn command_line(words: &[String]) -> String {
+    let quoted = words.iter().enumerate().map(|(place, word)| {
+        if place > 0 && word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            word.clone()
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// A container in full.
@@ -100,14 +117,24 @@ fn show_config(plan: &Plan) -> ImageConfig {
         domainname: plan.domain.clone(),
         user: plan.process.user.clone(),
         tty: plan.process.tty,
-        env: plan.process.env.clone(),
+        env: given_env(plan),
         cmd: Some(plan.process.args.clone()),
         image: plan.origin.image.clone(),
         working_dir: plan.process.dir.clone(),
         labels: Some(plan.labels.clone()),
-        stop_signal: plan.process.stop_signal.to_string(),
+        stop_signal: match plan.process.stop_signal {
+            signal::DEFAULT => String::new(),
+            other => signal::name(other),
+        },
         ..ImageConfig::default()
     }
+}
+
+/// The environment without what every container is given.
+fn given_env(plan: &Plan) -> Vec<String> {
+    let own = format!("HOSTNAME={}", plan.hostname);
+    let entries = plan.process.env.iter();
+    entries.filter(|entry| **entry != own).cloned().collect()
 }
 
 fn show_host_config(plan: &Plan) -> json::HostConfig {
@@ -123,8 +150,8 @@ fn show_host_config(plan: &Plan) -> json::HostConfig {
             name: "no".into(),
             maximum_retry_count: 0,
         },
-        cap_add: Some(plan.security.capabilities.clone()),
-        cap_drop: Some(vec!["ALL".into()]),
+        cap_add: Some(added(plan)).filter(|names| !names.is_empty()),
+        cap_drop: Some(dropped(plan)).filter(|names| !names.is_empty()),
         cgroupns_mode: "private".into(),
         dns: plan.resolver.nameservers.clone(),
         dns_options: plan.resolver.options.clone(),
@@ -135,6 +162,9 @@ fn show_host_config(plan: &Plan) -> json::HostConfig {
         oom_score_adj: plan.process.oom_score_adj.into(),
         readonly_rootfs: plan.read_only,
         security_opt: Some(security(plan)),
+        shm_size: shm_size(plan),
+        masked_paths: Some(hidden(plan, &MASKED_PATHS)),
+        readonly_paths: Some(hidden(plan, &READ_ONLY_PATHS)),
         sysctls: plan.sysctls.clone(),
         runtime: "skep".into(),
         memory: number(limits.memory_bytes),
@@ -149,6 +179,36 @@ fn show_host_config(plan: &Plan) -> json::HostConfig {
         init: Some(plan.process.init),
         ..json::HostConfig::default()
     }
+}
+
+/// Capabilities beyond those of every container.
+fn added(plan: &Plan) -> Vec<String> {
+    let held = plan.security.capabilities.iter();
+    held.filter(|name| !DEFAULT_CAPABILITIES.contains(&name.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// Capabilities of every other container that this one lacks.
+fn dropped(plan: &Plan) -> Vec<String> {
+    let held = &plan.security.capabilities;
+    let lacking = |name: &&str| !held.iter().any(|own| own == name);
+    let default = DEFAULT_CAPABILITIES.into_iter();
+    default.filter(lacking).map(str::to_owned).collect()
+}
+
+fn shm_size(plan: &Plan) -> i64 {
+    let own = plan.mounts.iter().find(|mount| mount.target == SHM_TARGET);
+    match own.map(|mount| &mount.kind) {
+        None => SHM_BYTES.into(),
+        Some(MountKind::Tmpfs { size_bytes, .. }) => i64::try_from(*size_bytes).unwrap_or(i64::MAX),
+        Some(_) => 0,
+    }
+}
+
+fn hidden(plan: &Plan, paths: &[&str]) -> Vec<String> {
+    let paths = paths.iter().filter(|_| plan.security.mask_paths);
+    paths.copied().map(str::to_owned).collect()
 }
 
 fn extra_hosts(plan: &Plan) -> Vec<String> {
@@ -219,4 +279,42 @@ fn networks(network: Network) -> BTreeMap<String, json::EndpointSettings> {
         network_name(network).to_owned(),
         json::EndpointSettings::default(),
     )])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_with_quotes_around_words_with_spaces_but_the_first() {
+        let words = ["a b", "-c", "echo hello", ""].map(str::to_owned);
+        assert_eq!(command_line(&words), "a b -c 'echo hello' ");
+    }
+
+    #[test]
+    fn a_container_shows_what_was_asked_for_and_not_what_all_have() {
+        let mut plan = Plan {
+            hostname: "h".into(),
+            ..Plan::default()
+        };
+        plan.process.env = ["HOSTNAME=h", "A=1"].map(str::to_owned).to_vec();
+        plan.process.stop_signal = signal::DEFAULT;
+        let shown = show_config(&plan);
+        assert_eq!(
+            (shown.env, shown.stop_signal),
+            (vec!["A=1".to_owned()], String::new())
+        );
+        let host = show_host_config(&plan);
+        assert_eq!((host.cap_add, host.cap_drop), (None, None));
+        assert_eq!(host.shm_size, 64 << 20);
+
+        plan.process.stop_signal = libc::SIGINT;
+        plan.security.capabilities = vec!["CAP_CHOWN".into(), "CAP_NET_ADMIN".into()];
+        plan.security.mask_paths = false;
+        let host = show_host_config(&plan);
+        assert_eq!(show_config(&plan).stop_signal, "SIGINT");
+        assert_eq!(host.cap_add, Some(vec!["CAP_NET_ADMIN".to_owned()]));
+        assert_eq!(host.cap_drop.map(|names| names.len()), Some(13));
+        assert_eq!(host.masked_paths, Some(Vec::new()));
+    }
 }

@@ -3,6 +3,7 @@
 use crate::api::convert::problems::Problems;
 use crate::api::convert::task_spec::{show_generic, show_platform};
 use crate::api::convert::words::{AVAILABILITIES, NODE_STATES, ROLES, word};
+use crate::api::facts;
 use crate::api::types::ObjectVersion;
 use crate::api::types::node as json;
 use crate::api::types::task_spec::Resources;
@@ -30,8 +31,8 @@ pub fn read(spec: json::NodeSpec) -> Result<model::NodeSpec, Problems> {
     })
 }
 
-/// A node and what its managers know of it.
-pub fn show(view: &NodeView) -> json::Node {
+/// A node and what its managers know of it; `trust` is what its certificate rests on.
+pub fn show(view: &NodeView, trust: &json::TlsInfo) -> json::Node {
     let Node {
         id,
         meta,
@@ -54,7 +55,7 @@ pub fn show(view: &NodeView) -> json::Node {
             role: word(spec.role, &ROLES),
             availability: word(spec.availability, &AVAILABILITIES),
         },
-        description: show_description(description),
+        description: show_description(description, trust),
         status: json::NodeStatus {
             state: word(status.state, &NODE_STATES),
             message: status.message.clone(),
@@ -75,7 +76,10 @@ fn reachability(reachable: bool) -> &'static str {
     }
 }
 
-fn show_description(description: &model::NodeDescription) -> json::NodeDescription {
+fn show_description(
+    description: &model::NodeDescription,
+    trust: &json::TlsInfo,
+) -> json::NodeDescription {
     json::NodeDescription {
         hostname: description.hostname.clone(),
         platform: show_platform(&description.platform),
@@ -87,8 +91,25 @@ fn show_description(description: &model::NodeDescription) -> json::NodeDescripti
         engine: json::EngineDescription {
             engine_version: description.engine.version.clone(),
             labels: description.engine.labels.clone(),
-            plugins: Vec::new(),
+            plugins: plugins(),
         },
-        tls_info: json::TlsInfo::default(),
+        tls_info: trust.clone(),
     }
+}
+
+/// What every node has built in, as plugins are listed: kind by kind.
+fn plugins() -> Vec<json::PluginDescription> {
+    let all = [
+        ("Log", facts::LOG_DRIVERS),
+        ("Network", facts::NETWORK_DRIVERS),
+        ("Volume", facts::VOLUME_DRIVERS),
+    ];
+    let named = |(kind, names): (&str, &[&str])| {
+        let plugin = |name: &&str| json::PluginDescription {
+            kind: kind.into(),
+            name: (*name).into(),
+        };
+        names.iter().map(plugin).collect::<Vec<_>>()
+    };
+    all.into_iter().flat_map(named).collect()
 }

@@ -82,7 +82,7 @@ pub fn show_openly(cluster: &Cluster) -> json::Swarm {
 }
 
 /// Docker's words on the root that certificates are issued by.
-fn show_root(root: &[u8]) -> TlsInfo {
+pub fn show_root(root: &[u8]) -> TlsInfo {
     let Ok(facts) = Facts::read(root) else {
         return TlsInfo::default();
     };

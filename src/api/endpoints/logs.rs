@@ -26,7 +26,7 @@ pub async fn container(call: Call) -> Result<Answer, Failure> {
 }
 
 pub async fn service(call: Call) -> Result<Answer, Failure> {
-    let query = LogQuery::read(&call.query)?;
+    let query = LogQuery::read_strictly(&call.query)?;
     let Response::Service(view) = call.ask(Request::Service(call.name().into())).await? else {
         return Err(odd_answer());
     };
@@ -35,7 +35,7 @@ pub async fn service(call: Call) -> Result<Answer, Failure> {
 }
 
 pub async fn task(call: Call) -> Result<Answer, Failure> {
-    let query = LogQuery::read(&call.query)?;
+    let query = LogQuery::read_strictly(&call.query)?;
     let Response::Task(task) = call.ask(Request::Task(call.name().into())).await? else {
         return Err(odd_answer());
     };

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 
 use crate::api::answer::{self, Answer};
 use crate::api::call::Call;
-use crate::api::context::{Init, Join};
+use crate::api::context::{ClusterError, Init, Join, MemberState};
 use crate::api::convert::problems::Problems;
 use crate::api::convert::swarm as convert;
 use crate::api::convert::words::AVAILABILITIES;
@@ -41,6 +41,11 @@ pub async fn init(mut call: Call) -> Result<Answer, Failure> {
 
 pub async fn join(mut call: Call) -> Result<Answer, Failure> {
     let given: json::JoinRequest = call.json().await?;
+    // The more useful thing to say, whatever is asked for.
+    let state = call.context.cluster.membership().state;
+    if matches!(state, MemberState::Active | MemberState::Locked) {
+        return Err(ClusterError::AlreadyInSwarm.into());
+    }
     call.context.cluster.join(read_join(given)?).await?;
     Ok(answer::empty(StatusCode::OK))
 }

@@ -218,11 +218,15 @@ fn of_kernel(controllers: &Controllers, cgroup_version: u8) -> json::Info {
 
 fn plugins() -> json::Plugins {
     json::Plugins {
-        volume: vec!["local".into()],
-        network: vec!["host".into(), "null".into()],
+        volume: owned(facts::VOLUME_DRIVERS),
+        network: owned(facts::NETWORK_DRIVERS),
         authorization: None,
-        log: vec!["ring".into()],
+        log: owned(facts::LOG_DRIVERS),
     }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 fn security_options(cgroup_version: u8) -> Vec<String> {

@@ -11,6 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, FILTER, FORMAT, Flag, Kind, Parsed};
 use crate::cli::table::{Listing, Row};
 use crate::cli::units;
+use crate::image::config::NOT_SAID;
 
 /// `image ls`.
 pub const LS: Command = Command {
@@ -106,6 +107,19 @@ pub fn rows(images: &[Value], whole: bool, digests: bool) -> Vec<Row> {
     rows
 }
 
+fn since(created: i64) -> String {
+    let created = u64::try_from(created).unwrap_or_default();
+    ago_ms(created.saturating_mul(1000))
+}
+
+/// A time in words, if the builder of the image said one.
+fn of_time(created: i64, words: fn(i64) -> String) -> String {
+    match created {
+        NOT_SAID => "N/A".to_owned(),
+        created => words(created),
+    }
+}
+
 fn row(image: &Value, [repository, tag, digest]: [&str; 3], whole: bool) -> Row {
     let created = int(image, "/Created");
     let size = uint(image, "/Size");
@@ -123,15 +137,8 @@ fn row(image: &Value, [repository, tag, digest]: [&str; 3], whole: bool) -> Row 
         .set("Tag", tag)
         .set("Digest", digest)
         .set("ID", id(text(image, "/Id"), whole))
-        .set(
-            "CreatedSince",
-            ago_ms(
-                u64::try_from(created)
-                    .unwrap_or_default()
-                    .saturating_mul(1000),
-            ),
-        )
-        .set("CreatedAt", date(created))
+        .set("CreatedSince", of_time(created, since))
+        .set("CreatedAt", of_time(created, date))
         .set("Size", units::size(size, 3))
         .set("SharedSize", or_unknown(shared))
         .set(

@@ -100,7 +100,7 @@ pub fn plan(
 fn stop_signal(spec: &ContainerSpec, image: &ImageDefaults) -> Result<i32, Refused> {
     let names = [&spec.stop_signal, &image.stop_signal];
     let Some(name) = names.into_iter().find(|name| !name.is_empty()) else {
-        return Ok(libc::SIGTERM);
+        return Ok(signal::DEFAULT);
     };
     signal::parse(name).ok_or_else(|| Refused::Invalid {
         what: "stop signal",

@@ -5,32 +5,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::runtime::cgroup::Cgroup;
-use crate::runtime::plan::{MountKind, MountPlan, Network, Plan, ProcessPlan, Security};
+use crate::runtime::plan::{
+    MASKED_PATHS, MountKind, MountPlan, Network, Plan, ProcessPlan, READ_ONLY_PATHS, SHM_BYTES,
+    SHM_TARGET, Security,
+};
 use crate::runtime::shim::users::User;
-
-/// What stays hidden, as Docker has it.
-const MASKED_PATHS: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-const READ_ONLY_PATHS: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
 
 /// What the kernel needs in addition for the one step in which a filter is installed without
 /// `no_new_privs`; the executor gives it back.
@@ -172,9 +151,10 @@ fn mounts(plan: &Plan, places: Places<'_>) -> Vec<Value> {
         ),
     ];
     all.extend(control_groups(places.group));
-    if !plan.mounts.iter().any(|mount| mount.target == "/dev/shm") {
-        let options = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
-        all.push(mount("/dev/shm", "tmpfs", "shm", &options));
+    if !plan.mounts.iter().any(|mount| mount.target == SHM_TARGET) {
+        let size = format!("size={SHM_BYTES}");
+        let options = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+        all.push(mount(SHM_TARGET, "tmpfs", "shm", &options));
     }
     for name in ["resolv.conf", "hostname", "hosts"] {
         let target = format!("/etc/{name}");
