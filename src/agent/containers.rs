@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::rng::Rng;
 use crate::model::id::TaskId;
 use crate::model::time::Time;
+use crate::wire::dependency::Dependency;
 use crate::wire::session::Assignment;
 
 /// The format of a stored [`Record`]; a new shape gets a new number and its own decoder.
@@ -25,8 +26,13 @@ pub trait Containers {
     /// Finds what an earlier daemon left, and clears away whatever was never started.
     fn adopt(&self) -> impl Future<Output = Result<Vec<Found>, Self::Error>>;
 
-    /// Makes everything that the container needs and keeps the record for `adopt`.
-    fn prepare(&self, record: Record) -> impl Future<Output = Result<(), Self::Error>>;
+    /// Makes everything that the container needs and keeps the record for `adopt`. The secrets and
+    /// configs that its spec names become files that lie on no disk.
+    fn prepare(
+        &self,
+        record: Record,
+        dependencies: Vec<Arc<Dependency>>,
+    ) -> impl Future<Output = Result<(), Self::Error>>;
 
     /// Whether what could not be prepared may be later, with nothing changed in what was asked for.
     fn is_passing(error: &Self::Error) -> bool;

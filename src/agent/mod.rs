@@ -12,6 +12,7 @@ pub mod run;
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::agent::containers::{Attempt, ContainerId, Found, Record};
 use crate::agent::task::{Moves, News, Task};
@@ -20,6 +21,7 @@ use crate::model::id::{NodeId, TaskId};
 use crate::model::object::TaskState;
 use crate::model::spec::node::NodeDescription;
 use crate::model::time::Time;
+use crate::wire::dependency::{Dependency, DependencyId, named_by};
 use crate::wire::session::{Assignment, Assignments, ToAgent, ToManager};
 
 /// Containers of ended tasks that are kept for their logs; the oldest go first.
@@ -35,6 +37,10 @@ pub const BACK_SOON_MS: u64 = 60_000;
 const HEARTBEAT_MS_MIN: u64 = 100;
 const HEARTBEAT_MS_MAX: u64 = 600_000;
 
+/// Bytes of secrets and configs that a node is given at most; what is more is not taken, and the
+/// tasks that need it are rejected.
+const DEPENDENCY_BYTES_MAX: usize = 64 << 20;
+
 /// Statuses that go in one message.
 const STATUSES_PER_MESSAGE: usize = 500;
 
@@ -45,6 +51,8 @@ pub struct Agent {
     description: NodeDescription,
     session: Option<Session>,
     tasks: BTreeMap<TaskId, Task>,
+    /// The secrets and configs that tasks of this node name.
+    dependencies: BTreeMap<DependencyId, Arc<Dependency>>,
     leaving: bool,
 }
 
@@ -57,6 +65,8 @@ struct Session {
     asked_full: bool,
     /// Tasks of a full assignment that has not been told to its end.
     parts: Vec<Assignment>,
+    /// The dependencies that came in this session; a full assignment needs no others.
+    dependencies: BTreeSet<DependencyId>,
 }
 
 #[derive(Debug)]
@@ -105,7 +115,8 @@ pub enum Effect {
     Send(ToManager),
     /// Ends the session.
     HangUp,
-    Prepare(Record),
+    /// With the secrets and configs that the task names, as far as the managers have sent them.
+    Prepare(Record, Vec<Arc<Dependency>>),
     Start(Attempt),
     Stop(Attempt),
     Kill(Attempt),
@@ -121,6 +132,7 @@ impl Agent {
             description,
             session: None,
             tasks: BTreeMap::new(),
+            dependencies: BTreeMap::new(),
             leaving: false,
         }
     }
@@ -145,6 +157,11 @@ impl Agent {
         self.discard_old(&mut moves);
         self.tasks.retain(|_, task| !task.is_over());
         self.effects(moves)
+    }
+
+    /// The secrets and configs that the node holds for its tasks.
+    pub fn holds(&self) -> impl Iterator<Item = DependencyId> {
+        self.dependencies.keys().copied()
     }
 
     /// When the agent must be woken though nothing happens.
@@ -192,7 +209,11 @@ impl Agent {
                 tracing::warn!("the manager refused this node: {reason}");
                 self.hang_up(moves);
             }
-            ToAgent::Assignments(_) if self.leaving => {}
+            ToAgent::Assignments(_) | ToAgent::Dependencies { .. } if self.leaving => {}
+            ToAgent::Dependencies { set, released } => {
+                session.dependencies.extend(set.iter().map(|one| one.id));
+                self.depend(set, &released);
+            }
             ToAgent::Assignments(Assignments::Part { tasks }) => {
                 session.parts.extend(tasks);
                 if session.parts.len() > TASKS_MAX {
@@ -203,6 +224,8 @@ impl Agent {
             ToAgent::Assignments(Assignments::Full { version, tasks }) => {
                 session.version = Some(version);
                 session.asked_full = false;
+                let held = std::mem::take(&mut session.dependencies);
+                self.dependencies.retain(|id, _| held.contains(id));
                 let mut all = std::mem::take(&mut session.parts);
                 all.extend(tasks);
                 self.replace(now, rng, all, moves);
@@ -227,6 +250,24 @@ impl Agent {
                     moves.effects.push(Effect::Send(ToManager::AskFull));
                 }
             }
+        }
+    }
+
+    fn depend(&mut self, set: Vec<Dependency>, released: &[DependencyId]) {
+        for id in released {
+            self.dependencies.remove(id);
+        }
+        let held = self.dependencies.values().map(|one| one.data.len());
+        let mut bytes: usize = held.sum();
+        for dependency in set {
+            bytes += dependency.data.len();
+            if bytes > DEPENDENCY_BYTES_MAX {
+                let id = dependency.id;
+                tracing::warn!("{id:?} is not taken: over {DEPENDENCY_BYTES_MAX} bytes in all");
+                break;
+            }
+            self.dependencies
+                .insert(dependency.id, Arc::new(dependency));
         }
     }
 
@@ -341,6 +382,12 @@ impl Agent {
         } = moves;
         if self.session.is_none() {
             effects.retain(|effect| !matches!(effect, Effect::Send(_)));
+        }
+        for effect in &mut effects {
+            if let Effect::Prepare(record, dependencies) = effect {
+                let named = named_by(&record.assignment.spec.container).into_iter();
+                dependencies.extend(named.filter_map(|id| self.dependencies.get(&id).cloned()));
+            }
         }
         if self
             .session

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -21,6 +22,7 @@ use crate::host::wait::sleep;
 use crate::model::time::Time;
 use crate::transport::Dial;
 use crate::transport::end::{End, ReceiveError};
+use crate::wire::dependency::Dependency;
 use crate::wire::session::{ToAgent, ToManager};
 
 /// Containers that are prepared, started or removed at the same time.
@@ -159,7 +161,7 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
         match effect {
             Effect::Send(message) => self.send(&message),
             Effect::HangUp => self.wait_to_redial(),
-            Effect::Prepare(record) => self.prepare(record),
+            Effect::Prepare(record, dependencies) => self.prepare(record, dependencies),
             Effect::Start(attempt) => self.queue(attempt, start(self.containers, attempt)),
             Effect::Remove(attempt) => self.remove(attempt),
             Effect::Stop(attempt) => {
@@ -176,13 +178,13 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
         }
     }
 
-    fn prepare(&mut self, record: Record) {
+    fn prepare(&mut self, record: Record, dependencies: Vec<Arc<Dependency>>) {
         let attempt = record.attempt;
         let (_go_on, ended) = async_channel::bounded(1);
         let (under_way, over) = async_channel::bounded(1);
         let preparing = Preparing { _go_on, over };
         self.preparing.insert(attempt.container, preparing);
-        let prepared = prepare(self.containers, record);
+        let prepared = prepare(self.containers, record, dependencies);
         self.queue(attempt, async move {
             let _under_way = under_way;
             or(cancelled(ended), prepared).await
@@ -336,8 +338,12 @@ async fn work(jobs: Receiver<Job<'_>>, news: Sender<Event>) {
     }
 }
 
-async fn prepare<C: Containers>(containers: &C, record: Record) -> News {
-    let prepared = containers.prepare(record).await;
+async fn prepare<C: Containers>(
+    containers: &C,
+    record: Record,
+    dependencies: Vec<Arc<Dependency>>,
+) -> News {
+    let prepared = containers.prepare(record, dependencies).await;
     let failed = |error: C::Error| News::PrepareFailed {
         reason: error.to_string(),
         passing: C::is_passing(&error),

@@ -391,7 +391,7 @@ impl Task {
             attempt: self.attempt,
             assignment: Arc::clone(&self.assignment),
         };
-        moves.effects.push(Effect::Prepare(record));
+        moves.effects.push(Effect::Prepare(record, Vec::new()));
     }
 
     fn prepared(&mut self, now: Time, moves: &mut Moves) {

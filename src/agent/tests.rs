@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::agent::containers::{Condition, Exit};
-use crate::model::id::ServiceId;
+use crate::model::id::{SecretId, ServiceId};
 use crate::model::object::{Slot, TaskStatus};
 use crate::model::spec::Labels;
+use crate::model::spec::container::SecretReference;
 use crate::model::spec::task::TaskSpec;
 
 /// So long that no story about tasks sees a heartbeat.
@@ -102,6 +103,21 @@ impl World {
                 };
                 self.hear(ToAgent::Assignments(part))
             }
+            ["sent", number, data] => {
+                let dependency = Dependency {
+                    id: secret(number),
+                    data: data.as_bytes().to_vec(),
+                    template: false,
+                };
+                self.hear(ToAgent::Dependencies {
+                    set: vec![dependency],
+                    released: Vec::new(),
+                })
+            }
+            ["released", number] => self.hear(ToAgent::Dependencies {
+                set: Vec::new(),
+                released: vec![secret(number)],
+            }),
             ["assigned", tasks @ ..] => self.difference(assignments(tasks), &[], &[]),
             ["desired", wish] => self.difference(Vec::new(), &[(task_id(name), state(wish))], &[]),
             ["removed"] => self.difference(Vec::new(), &[], &[task_id(name)]),
@@ -131,7 +147,7 @@ impl World {
     fn step(&mut self, event: Event) -> Vec<Effect> {
         let effects = self.agent.step(self.now, &mut self.rng, event);
         for effect in &effects {
-            if let Effect::Prepare(record) = effect {
+            if let Effect::Prepare(record, _) = effect {
                 self.records.insert(record.attempt.task, record.clone());
             }
         }
@@ -220,6 +236,10 @@ fn task_id(name: &str) -> TaskId {
     assignment(name, "running").task
 }
 
+fn secret(number: &str) -> DependencyId {
+    DependencyId::Secret(SecretId(number.parse().unwrap()))
+}
+
 fn ms(time: &str) -> u64 {
     let number = |unit| {
         time.strip_suffix(unit)
@@ -228,12 +248,22 @@ fn ms(time: &str) -> u64 {
     number("ms").unwrap_or_else(|| number("s").unwrap() * 1000)
 }
 
-/// `web.1 running web.2 ready/running`: names, desired states, and what the manager knows already.
+/// `web.1 running web.2 ready/running web.3 running+7`: names, desired states, what the manager
+/// knows already, and which secret the task names.
 fn assignments(words: &[&str]) -> Vec<Assignment> {
     let parse = |pair: &[&str]| {
-        let (desired, knows) = pair[1].split_once('/').unwrap_or((pair[1], "assigned"));
+        let (word, named) = pair[1].split_once('+').unwrap_or((pair[1], ""));
+        let (desired, knows) = word.split_once('/').unwrap_or((word, "assigned"));
+        let mut spec = TaskSpec::default();
+        spec.container.secrets = named.parse().ok().map_or_else(Vec::new, |number| {
+            vec![SecretReference {
+                secret_id: SecretId(number).to_string(),
+                ..SecretReference::default()
+            }]
+        });
         Assignment {
             state: state(knows),
+            spec: Arc::new(spec),
             ..assignment(pair[0], desired)
         }
     };
@@ -280,7 +310,13 @@ fn say(effect: &Effect) -> Vec<String> {
             .map(|u| prefix(u.task) + &say_status(&u.status))
             .collect(),
         Effect::HangUp => vec!["hang up".into()],
-        Effect::Prepare(record) => task(&record.attempt, "+prepare"),
+        Effect::Prepare(record, dependencies) => {
+            let data = dependencies
+                .iter()
+                .map(|one| String::from_utf8_lossy(&one.data));
+            let words: String = data.map(|data| format!(" {data}")).collect();
+            task(&record.attempt, &format!("+prepare{words}"))
+        }
         Effect::Start(attempt) => task(attempt, "+start"),
         Effect::Stop(attempt) => task(attempt, "+stop"),
         Effect::Kill(attempt) => task(attempt, "+kill"),

@@ -83,7 +83,7 @@ fn tell(secret: &Value) -> String {
     let at = |pointer| text(secret, pointer);
     format!(
         "ID:              {}\nName:              {}\n{}Driver:            {}\n\
-         Created at:            {}\nUpdated at:            {}\n",
+         Created at:        {}\nUpdated at:        {}\n",
         at("/ID"),
         at("/Spec/Name"),
         resource::labels(secret),

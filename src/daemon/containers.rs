@@ -5,9 +5,8 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +14,8 @@ use std::sync::Arc;
 use crate::agent::containers::{Attempt, Condition, Containers, Exit, Found, Record, RecordError};
 use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
+use crate::daemon::files::{FilesError, files};
+use crate::daemon::places::{make_mount_points, sweep};
 use crate::host::clock;
 use crate::image::hello;
 use crate::image::platform::Platform;
@@ -28,17 +29,14 @@ use crate::model::spec::task::{NetworkAttachment, TaskSpec};
 use crate::runtime::adopt::{Adopted, Found as State};
 use crate::runtime::attempt::{Exit as RuntimeExit, RecordError as BundleError};
 use crate::runtime::containers::{RemoveError, Runtime, RuntimeError};
-use crate::runtime::plan::{Network, Origin, Plan};
+use crate::runtime::plan::{FilePlan, Network, Origin, Plan};
 use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Refused};
 use crate::runtime::volume::{VolumeError, Volumes};
+use crate::wire::dependency::Dependency;
 use crate::wire::session::Assignment;
 
 /// A record is a task's spec and little more.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
-
-/// What every container has mounted over; the files lie in the folder `etc`.
-const MOUNTED_FOLDERS: [&str; 4] = ["dev", "etc", "proc", "sys"];
-const MOUNTED_FILES: [&str; 3] = ["hostname", "hosts", "resolv.conf"];
 
 /// What a container's host name falls back to: the start of its id, as Docker's.
 const SHORT_ID_LEN: usize = 12;
@@ -75,6 +73,8 @@ pub enum ContainersError {
     Refused(#[from] Refused),
     #[error("{0}")]
     Volume(#[from] VolumeError),
+    #[error("{0}")]
+    Files(#[from] FilesError),
     #[error("network {0} is not on this node")]
     Network(String),
     #[error("{0}")]
@@ -121,14 +121,22 @@ impl Containers for HostContainers {
         Ok(found)
     }
 
-    async fn prepare(&self, mut record: Record) -> Result<(), ContainersError> {
+    async fn prepare(
+        &self,
+        mut record: Record,
+        dependencies: Vec<Arc<Dependency>>,
+    ) -> Result<(), ContainersError> {
         let id = record.attempt.container.to_string();
-        let plan = self.plan(&id, &record.assignment).await?;
+        let files = files(&record.assignment.spec.container, &dependencies)?;
+        let plan = self.plan(&id, &record.assignment, files.plans).await?;
         // The image is here: nobody needs them any more, and a file is no place for them.
         Arc::make_mut(&mut record.assignment).registry_auth = RegistryAuth::default();
         let bytes = record.encode()?;
         fs::write(self.record_path(&id), bytes).map_err(record_failed("write", &id))?;
-        self.runtime.prepare(plan).await?;
+        match files.content {
+            Some(content) => self.runtime.prepare_with(plan, content).await?,
+            None => self.runtime.prepare(plan).await?,
+        }
         self.publish(&id, "create", &[]);
         Ok(())
     }
@@ -204,7 +212,12 @@ impl Containers for HostContainers {
 
 impl HostContainers {
     /// Resolves everything that the assignment names on this host.
-    async fn plan(&self, id: &str, task: &Assignment) -> Result<Plan, ContainersError> {
+    async fn plan(
+        &self,
+        id: &str,
+        task: &Assignment,
+        files: Vec<FilePlan>,
+    ) -> Result<Plan, ContainersError> {
         let spec = &task.spec;
         let image = self.image(task).await?;
         let volumes = self.volumes(spec)?;
@@ -228,7 +241,7 @@ impl HostContainers {
             labels: self.labels(task),
             env: self.env(task, &image),
             volumes,
-            files: Vec::new(),
+            files,
         })?)
     }
 
@@ -329,49 +342,6 @@ impl HostContainers {
     }
 }
 
-/// Makes the layer of what every container has mounted over. Where an image lacks such a file or
-/// folder it is found here, and need not be made in the writable layer of each container: on a
-/// card that costs every start a folder and its inodes, twice with the file system's own journal.
-fn make_mount_points(dir: &Path) -> io::Result<()> {
-    let make_dir = |path: PathBuf| {
-        fs::create_dir_all(&path)?;
-        // Containers see these as they are, whatever the daemon's umask.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-    };
-    make_dir(dir.to_owned())?;
-    MOUNTED_FOLDERS
-        .iter()
-        .try_for_each(|name| make_dir(dir.join(name)))?;
-    for name in MOUNTED_FILES {
-        let path = dir.join("etc").join(name);
-        File::options().create(true).append(true).open(&path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
-    }
-    Ok(())
-}
-
-/// Removes what is named after a container that is gone: a power cut leaves writable layers.
-fn sweep(dir: &Path, found: &[Found]) {
-    let known = |name: &str| {
-        let name_of = |found: &Found| found.record.attempt.container.to_string();
-        found.iter().any(|found| name_of(found) == name)
-    };
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        // What lies beside a writable layer has its name and an ending.
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.split('.').next());
-        if !owner.is_some_and(known) {
-            // What cannot be removed now is tried again at the next start.
-            let _ = if path.is_dir() {
-                fs::remove_dir_all(path)
-            } else {
-                fs::remove_file(path)
-            };
-        }
-    }
-}
-
 /// The agent's record of a container.
 pub fn read_record(records_dir: &Path, id: &str) -> Result<Record, ContainersError> {
     let path = records_dir.join(id);
@@ -455,23 +425,5 @@ fn network(spec: &TaskSpec) -> Result<Network, ContainersError> {
         Some(other) => Err(ContainersError::Network(other.target.clone())),
         None if spec.networks.iter().any(NetworkAttachment::is_host) => Ok(Network::Host),
         None => Ok(Network::Own),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_are_made_once_and_are_for_everybody_to_see() {
-        let dir = std::env::temp_dir().join(format!("skep-mounts-{}", std::process::id()));
-        for _ in 0..2 {
-            make_mount_points(&dir).unwrap();
-        }
-        let mode = |path: &str| fs::metadata(dir.join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(""), mode("etc"), mode("dev")), (0o755, 0o755, 0o755));
-        assert_eq!((mode("etc/hosts"), mode("etc/resolv.conf")), (0o644, 0o644));
-        assert_eq!(fs::read(dir.join("etc/hosts")).unwrap(), b"");
-        fs::remove_dir_all(dir).unwrap();
     }
 }

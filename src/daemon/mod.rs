@@ -15,6 +15,8 @@ pub mod lookup;
 pub mod member;
 pub mod identity;
 pub mod beginning;
+pub mod files;
+mod places;
 pub mod containers;
 pub mod sessions;
 pub mod link;

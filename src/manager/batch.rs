@@ -162,6 +162,8 @@ impl Manager {
         let task = match change {
             Change::AssignTask { id, node } => return self.dispatcher.note_task(*node, *id),
             Change::SetDesiredState { id, .. } | Change::RemoveTask { id } => *id,
+            // What it needed may be released.
+            Change::SetTaskStatus { id, status } if status.state.is_terminal() => *id,
             Change::RemoveNode { id } => {
                 self.liveness.remove(*id);
                 return self.dispatcher.note_removed(*id);

@@ -5,6 +5,7 @@
 //! only once that copy is known to be no older than anything the agent was told before: see
 //! [`Dispatcher::admit`]. What is seen of the nodes goes to the leader, as [`Seen`].
 
+mod needs;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};

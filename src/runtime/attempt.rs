@@ -8,6 +8,7 @@
 //!   log.N         output, oldest half and newest half of the ring
 //!   config.json   what libcontainer reads; rootfs/ its mount point, state/ its own notes
 //!   etc/          hosts, hostname and resolv.conf of the container
+//!   files/        secrets and configs, in memory and for the shim's and the container's eyes only
 //!   layers/       links to the layers, with short names for the mount call
 //! ```
 
@@ -114,6 +115,11 @@ impl Attempt {
     /// Where this program appears for a container that wants it as pid 1.
     pub fn init(&self) -> PathBuf {
         self.dir.join("init")
+    }
+
+    /// Where the shim mounts a file system of memory.
+    pub fn files(&self) -> PathBuf {
+        self.dir.join("files")
     }
 
     pub fn layers(&self) -> PathBuf {

@@ -20,10 +20,12 @@ use crate::runtime::attempt::{Attempt, Bundle, Exit, ProcessMark, RecordError, R
 use crate::runtime::cgroup::devices::DeviceProgram;
 use crate::runtime::cgroup::figures::Figures;
 use crate::runtime::cgroup::{Cgroup, CgroupError, Hierarchy};
+use crate::runtime::content::{Content, Contents};
 use crate::runtime::log::reader::{LogError, Reader, Wanted};
 use crate::runtime::making::Making;
 use crate::runtime::plan::Plan;
 use crate::runtime::shim::status::{REPORT_BYTES_MAX, Report};
+use crate::runtime::signal::send;
 
 /// Log kept for one attempt, and for all of a host together.
 pub const LOG_BYTES: u32 = 256 << 10;
@@ -71,6 +73,7 @@ pub struct Runtime {
     pub(super) hierarchy: Hierarchy,
     /// Started processes that are to be reaped.
     children: Mutex<Vec<Child>>,
+    contents: Contents,
     has_device_guard: bool,
     making: Making,
 }
@@ -125,6 +128,7 @@ impl Runtime {
             settings,
             hierarchy,
             children: Mutex::default(),
+            contents: Contents::default(),
             has_device_guard,
             making: Making::default(),
         })
@@ -143,7 +147,15 @@ impl Runtime {
         missing.into_iter().collect()
     }
 
-    /// Writes what a container will be.
+    /// Writes what a container will be, and keeps what its files will contain until it starts.
+    pub async fn prepare_with(&self, plan: Plan, content: Content) -> Result<(), RuntimeError> {
+        let id = plan.id.clone();
+        self.prepare(plan).await?;
+        self.contents.insert(id, content);
+        Ok(())
+    }
+
+    /// Writes what a container without files will be.
     pub async fn prepare(&self, plan: Plan) -> Result<(), RuntimeError> {
         let attempt = self.new_attempt(&plan.id)?;
         let count = u32::try_from(self.ids()?.len())
@@ -179,7 +191,7 @@ impl Runtime {
     /// Starts a prepared container and waits until its program runs.
     pub async fn start(&self, id: &str) -> Result<Running, RuntimeError> {
         let attempt = self.attempt(id)?;
-        let report = self.spawn_shim(&attempt.dir)?;
+        let report = self.spawn_shim(id, &attempt.dir)?;
         let report = async {
             read_report(report)
                 .await
@@ -252,6 +264,7 @@ impl Runtime {
     /// what is gone is fine.
     pub async fn remove(&self, id: &str) -> Result<(), RemoveError> {
         self.making.over(id).await;
+        self.contents.take(id);
         let Ok(attempt) = self.attempt(id) else {
             return Ok(());
         };
@@ -344,14 +357,15 @@ impl Runtime {
         Ok(ids)
     }
 
-    fn spawn_shim(&self, dir: &Path) -> Result<OwnedFd, RuntimeError> {
+    fn spawn_shim(&self, id: &str, dir: &Path) -> Result<OwnedFd, RuntimeError> {
         let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
         let (read, write) = pipe.map_err(|error| failed("make a pipe")(error.into()))?;
+        let content = self.contents.take(id).map(Content::into_file);
         let mut command = self.command();
         command
             .arg("shim")
             .arg(dir)
-            .stdin(Stdio::null())
+            .stdin(content.map_or_else(Stdio::null, Stdio::from))
             .stdout(write)
             .stderr(Stdio::null());
         self.spawn(&mut command)?;
@@ -429,27 +443,6 @@ pub(super) fn open(mark: ProcessMark) -> Option<OwnedFd> {
         .ok()?;
     // Looked at after opening: from now on the number cannot be another's.
     mark.is_there().then_some(fd)
-}
-
-fn send(process: &OwnedFd, number: i32) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    let none = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: plain numbers, and no siginfo. rustix knows no real-time signals.
-    #[allow(unsafe_code)]
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            process.as_raw_fd(),
-            number,
-            none,
-            0,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }
 
 async fn read_report(pipe: OwnedFd) -> io::Result<Option<Report>> {

@@ -16,6 +16,7 @@ mod hello;
 pub mod shim;
 pub mod entry;
 mod making;
+pub mod content;
 pub mod containers;
 pub mod adopt;
 pub mod traffic;

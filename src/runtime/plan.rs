@@ -54,6 +54,8 @@ pub struct Plan {
     pub network: Network,
     pub resolver: Resolver,
     pub mounts: Vec<MountPlan>,
+    /// Secrets and configs; their content is handed to the shim apart, and lies on no disk.
+    pub files: Vec<FilePlan>,
     pub read_only: bool,
     pub sysctls: BTreeMap<String, String>,
     pub limits: Limits,
@@ -186,10 +188,17 @@ pub enum MountKind {
         size_bytes: u64,
         mode: u32,
     },
-    /// A file handed in with its content: a secret, a config.
-    File {
-        source: PathBuf,
-    },
+}
+
+/// A file handed in with its content, which the container cannot write to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePlan {
+    pub target: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub mode: u32,
+    /// How many bytes of the content are this file's.
+    pub bytes: u64,
 }
 
 /// Limits that control groups enforce; `None` is no limit.

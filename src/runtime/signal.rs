@@ -1,4 +1,7 @@
-//! Signals as users name them.
+//! Signals as users name them, and how a process is sent one.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// What asks a program to end where neither spec nor image says otherwise.
 pub const DEFAULT: i32 = libc::SIGTERM;
@@ -20,6 +23,27 @@ pub fn parse(name: &str) -> Option<i32> {
         .iter()
         .find(|(known, _)| *known == name)
         .map(|(_, number)| *number)
+}
+
+/// Sends the very process that was opened a signal.
+pub fn send(process: &OwnedFd, number: i32) -> io::Result<()> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: plain numbers, and no siginfo. rustix knows no real-time signals.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            number,
+            none,
+            0,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn real_time(from: i32, offset: &str) -> Option<i32> {

@@ -4,6 +4,7 @@
 
 pub mod frame;
 pub mod greeting;
+pub mod dependency;
 pub mod session;
 pub mod control;
 pub mod peer;

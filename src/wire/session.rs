@@ -14,6 +14,7 @@ use crate::model::spec::Labels;
 use crate::model::spec::node::NodeDescription;
 use crate::model::spec::service::RegistryAuth;
 use crate::model::spec::task::TaskSpec;
+use crate::wire::dependency::{Dependency, DependencyId};
 
 /// What an agent says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,12 @@ pub enum ToAgent {
     Refused {
         reason: String,
     },
+    /// Secrets and configs: those that tasks name which are told of next, and those that no task of
+    /// the node needs any more.
+    Dependencies {
+        set: Vec<Dependency>,
+        released: Vec<DependencyId>,
+    },
 }
 
 /// What a node shall do, whole or as the difference between two versions.
@@ -73,7 +80,8 @@ pub enum Assignments {
     Part { tasks: Vec<Assignment> },
 }
 
-/// One task of a node, complete: the agent needs nothing else to run it.
+/// One task of a node, complete: with the dependencies sent before, the agent needs nothing else
+/// to run it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     pub task: TaskId,

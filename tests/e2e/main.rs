@@ -14,4 +14,5 @@ mod lan;
 mod limits;
 mod quickstart;
 mod runtime;
+mod secrets;
 mod tools;

@@ -3,10 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
 use skep::agent::containers::{Attempt, ContainerId, Containers, Exit, Found, Record};
 use skep::host::clock;
+use skep::wire::dependency::Dependency;
 
 /// The containers of one board.
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ impl Containers for Board {
         Ok(Vec::new())
     }
 
-    async fn prepare(&self, record: Record) -> Result<(), String> {
+    async fn prepare(&self, record: Record, _: Vec<Arc<Dependency>>) -> Result<(), String> {
         let image = record.assignment.spec.container.image.clone();
         if image == "missing" {
             return Err("No such image: missing:latest".into());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use skep::agent::containers::{Attempt, Condition, ContainerId, Exit, Found, Record};
 use skep::agent::task::News;
@@ -11,11 +12,12 @@ use skep::manager::dispatcher::SessionId;
 use skep::model::id::{NodeId, TaskId};
 use skep::model::spec::node::NodeDescription;
 use skep::model::time::Time;
+use skep::wire::dependency::Dependency;
 
 /// What the runtime does when it is asked to.
 #[derive(Clone, Debug)]
 pub enum Order {
-    Prepare(Record),
+    Prepare(Record, Vec<Arc<Dependency>>),
     Start(Attempt),
     Stop,
     Kill,
@@ -113,7 +115,7 @@ impl Host {
             ends: Some(code),
         };
         match order {
-            Order::Prepare(_) if fails => news(News::PrepareFailed {
+            Order::Prepare(..) if fails => news(News::PrepareFailed {
                 reason: "no such image".into(),
                 passing: now.0.is_multiple_of(2),
             }),
@@ -121,7 +123,7 @@ impl Host {
                 reason: "no such program".into(),
             }),
             Order::Remove(_) if fails => news(News::RemoveFailed),
-            Order::Prepare(record) => {
+            Order::Prepare(record, _) => {
                 let container = Container {
                     record,
                     state: State::Prepared,
@@ -202,7 +204,9 @@ impl Order {
     /// The order that an effect is, if it is one for the runtime.
     pub fn of(effect: Effect) -> Option<(Attempt, Self)> {
         Some(match effect {
-            Effect::Prepare(record) => (record.attempt, Self::Prepare(record)),
+            Effect::Prepare(record, dependencies) => {
+                (record.attempt, Self::Prepare(record, dependencies))
+            }
             Effect::Start(attempt) => (attempt, Self::Start(attempt)),
             Effect::Stop(attempt) => (attempt, Self::Stop),
             Effect::Kill(attempt) => (attempt, Self::Kill),

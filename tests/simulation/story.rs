@@ -1,24 +1,16 @@
 //! One story: users want things while everything fails, then nothing fails any more.
 
 use skep::host::rng::Rng;
-use skep::manager::genesis::{Genesis, genesis};
-use skep::model::change::{Batch, Change, NewNode};
-use skep::model::id::{ClusterId, NodeId};
-use skep::model::object::{ManagerMember, NodeStatus};
-use skep::model::spec::cluster::ClusterSpec;
-use skep::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
+use skep::model::spec::node::{Availability, NodeSpec};
 use skep::model::spec::service::{
     FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
 };
-use skep::model::time::Time;
-use skep::model::trust::{JoinToken, TokenSecret, Trust};
 use skep::wire::control::{Request, ServiceUpdate};
 
 use crate::checkers::nothing_lost::NUMBER;
+use crate::founding::{HOSTS, SECRETS, founding, secret};
+use crate::host::Host;
 use crate::world::{Faults, World};
-
-const START: Time = Time(1_800_000_000_000);
-const HOSTS: u64 = 3;
 
 /// How long the swarm may take when nothing fails any more: the longest back-off and some more.
 const HEAL_MS: u64 = 15 * 60_000;
@@ -275,12 +267,13 @@ impl Story {
 
     fn is_empty(&self) -> bool {
         let state = self.world.state().unwrap();
+        let holds = |host: &Host| host.agent.as_ref().map_or(0, |agent| agent.holds().count());
         state.tasks().iter().next().is_none()
             && self
                 .world
                 .hosts
                 .iter()
-                .all(|host| host.containers.is_empty())
+                .all(|host| host.containers.is_empty() && holds(host) == 0)
     }
 
     fn is_agreed(&self) -> bool {
@@ -298,6 +291,8 @@ impl Story {
             ..ServiceSpec::default()
         };
         spec.task.container.image = "image:0".into();
+        let named = self.dice.below(SECRETS + 1);
+        spec.task.container.secrets = (1..=named).map(secret).collect();
         self.number(&mut spec);
         self.world.ask(Request::CreateService(spec));
     }
@@ -429,53 +424,4 @@ fn update_config(dice: &mut Rng) -> UpdateConfig {
         max_failure_ratio: [0.0, 0.5][draw(2)],
         order: Some(orders[draw(2)]),
     }
-}
-
-/// The first log entry: the swarm, the managers' nodes, and the other hosts.
-fn founding(managers: u64) -> Batch {
-    let token = |byte| JoinToken::new(TokenSecret([byte; 16]));
-    let start = Genesis {
-        cluster: ClusterId(1),
-        spec: ClusterSpec::default(),
-        address_pools: vec!["10.0.0.0/8".into()],
-        subnet_size: 24,
-        data_path_port: 4789,
-        node: NodeId(1),
-        description: NodeDescription::default(),
-        availability: Availability::Active,
-        address: "127.0.0.1".into(),
-        manager_address: "127.0.0.1:2377".into(),
-        raft_id: 1,
-        key: None,
-        trust: Trust {
-            root: b"root".to_vec(),
-            key: None,
-            worker: token(1),
-            manager: token(2),
-        },
-    };
-    let mut changes = genesis(start, START);
-    changes.extend((2..=HOSTS.max(managers)).map(|number| {
-        let member = ManagerMember {
-            raft_id: number,
-            address: format!("127.0.0.{number}:2377"),
-        };
-        let manager = Some(member).filter(|_| number <= managers);
-        let role = match manager {
-            Some(_) => Role::Manager,
-            None => Role::Worker,
-        };
-        Change::CreateNode(NewNode {
-            id: NodeId(number.into()),
-            spec: NodeSpec {
-                role,
-                ..NodeSpec::default()
-            },
-            description: NodeDescription::default(),
-            status: NodeStatus::default(),
-            manager,
-            key: None,
-        })
-    }));
-    Batch { at: START, changes }
 }

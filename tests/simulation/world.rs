@@ -315,12 +315,23 @@ impl World {
                 Effect::Checkpoint(anchor, rows) => {
                     self.write(seat, Job::Checkpoint(anchor, rows));
                 }
-                Effect::ToAgent(session, message) => self.send_down(session, &message),
+                Effect::ToAgent(session, message) => {
+                    self.check_told(seat, session, &message);
+                    self.send_down(session, &message);
+                }
                 Effect::CloseSession(session) => self.end_down(session),
                 Effect::Reply(id, answer) => self.answered(id, &answer),
                 Effect::Publish(_) => {}
                 Effect::Fatal(fatal) => panic!("{fatal}"),
             }
+        }
+    }
+
+    fn check_told(&self, seat: usize, session: SessionId, message: &ToAgent) {
+        let state = self.seats[seat].manager.as_ref().map(Manager::state);
+        if let Some((state, line)) = state.zip(self.lines.get(&session)) {
+            self.checkers
+                .tells(state, self.hosts[line.host].node, message);
         }
     }
 
@@ -402,7 +413,7 @@ impl World {
             Happening::Ordered {
                 host,
                 attempt,
-                order: Order::Prepare(_),
+                order: Order::Prepare(..),
                 ..
             } => (*host, *attempt) != (removed_on, removed),
             _ => true,
@@ -410,7 +421,10 @@ impl World {
     }
 
     fn carry_out(&mut self, host: usize, attempt: Attempt, order: Order) {
-        if matches!(order, Order::Prepare(_) | Order::Start(_)) {
+        if let Order::Prepare(record, dependencies) = &order {
+            self.checkers.prepares(record, dependencies);
+        }
+        if matches!(order, Order::Prepare(..) | Order::Start(_)) {
             let starts = matches!(order, Order::Start(_));
             self.checkers.runs(&self.hosts, host, attempt.task, starts);
         }

@@ -10,6 +10,7 @@ use crate::model::id::{NodeId, TaskId};
 use crate::model::object::TaskState;
 use crate::model::spec::node::NodeDescription;
 use crate::transport::local::{Listener, listen as open};
+use crate::wire::dependency::Dependency;
 use crate::wire::session::{Assignment, Assignments};
 
 /// A host in memory: its containers run until they are told to stop.
@@ -59,7 +60,7 @@ impl Containers for Host {
         Ok(self.found.take())
     }
 
-    async fn prepare(&self, record: Record) -> Result<(), Self::Error> {
+    async fn prepare(&self, record: Record, _: Vec<Arc<Dependency>>) -> Result<(), Self::Error> {
         match &record.assignment.service_name[..] {
             "broken" => Err("no such image"),
             "endless" => {

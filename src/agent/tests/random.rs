@@ -267,14 +267,14 @@ impl Chaos {
         }
         let fails = self.dice.below(8) == 0;
         let (attempt, news) = match self.asked.remove(0) {
-            Effect::Prepare(Record { attempt, .. }) if fails => (
+            Effect::Prepare(Record { attempt, .. }, _) if fails => (
                 attempt,
                 News::PrepareFailed {
                     reason: "no image".into(),
                     passing: self.dice.below(2) == 0,
                 },
             ),
-            Effect::Prepare(Record { attempt, .. }) => {
+            Effect::Prepare(Record { attempt, .. }, _) => {
                 assert!(self.assigned.contains(&attempt.task));
                 self.host.insert(attempt.task, (attempt, false));
                 (attempt, News::Prepared)

@@ -455,3 +455,28 @@ fn of_two_attempts_at_a_task_the_one_that_runs_counts_and_the_other_goes() {
     let losers = [&first, &last].map(|loser| Effect::Remove(loser.record.attempt));
     assert_eq!(world.step(Event::Adopted(vec![first, runs, last])), losers);
 }
+
+#[test]
+fn a_task_is_prepared_with_the_secrets_that_it_names() {
+    check(
+        "sent 7 s3cret; sent 8 other; assigned web.1 running+7; assigned web.2 running; \
+         assigned web.3 running+8",
+        "-; -; +prepare s3cret, accepted, preparing; \
+         web.2 +prepare, web.2 accepted, web.2 preparing; \
+         web.3 +prepare other, web.3 accepted, web.3 preparing",
+    );
+}
+
+#[test]
+fn secrets_that_were_released_or_belong_to_an_earlier_session_are_gone() {
+    check(
+        "sent 7 s3cret; released 7; assigned web.1 running+7",
+        "-; -; +prepare, accepted, preparing",
+    );
+    check(
+        "sent 7 s3cret; disconnected; connected; sent 8 other; \
+         full web.1 running+7 web.2 running+8",
+        "-; -; hello; -; +prepare, web.2 +prepare other, accepted, preparing, web.2 accepted, \
+         web.2 preparing",
+    );
+}

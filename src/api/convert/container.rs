@@ -242,7 +242,7 @@ fn show_ulimit(limit: &UlimitPlan) -> Ulimit {
 /// A mount as it is.
 pub fn show_mount(mount: &MountPlan) -> json::MountPoint {
     let (kind, source) = match &mount.kind {
-        MountKind::Bind { source, .. } | MountKind::File { source } => ("bind", Some(source)),
+        MountKind::Bind { source, .. } => ("bind", Some(source)),
         MountKind::Volume { source, .. } => ("volume", Some(source)),
         MountKind::Tmpfs { .. } => ("tmpfs", None),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::manager::dispatcher::SessionId;
+use crate::manager::dispatcher::needs::Needs;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::{Task, TaskState};
 use crate::model::spec::node::NodeDescription;
@@ -24,6 +25,7 @@ pub struct Session {
     /// Counts the assignments that were sent.
     version: u64,
     told: BTreeMap<TaskId, TaskState>,
+    needs: Needs,
 }
 
 impl Session {
@@ -34,6 +36,7 @@ impl Session {
             coming_back: false,
             version: 0,
             told: BTreeMap::new(),
+            needs: Needs::default(),
         }
     }
 
@@ -57,8 +60,12 @@ impl Session {
             version: self.version,
             tasks: parts.pop().unwrap_or_default(),
         };
+        self.needs = Needs::default();
+        let tasks = state.tasks_of_node(node).map(|task| &**task);
+        let mut messages = self.needs.add(state, tasks);
         let parts = parts.into_iter().map(|tasks| Assignments::Part { tasks });
-        parts.chain([last]).map(ToAgent::Assignments).collect()
+        messages.extend(parts.chain([last]).map(ToAgent::Assignments));
+        messages
     }
 
     /// What has changed for the agent in `tasks`, as far as it has to know.
@@ -80,6 +87,11 @@ impl Session {
                 },
             }
         }
+        let ids = set.iter().map(|assignment| assignment.task);
+        let new = ids
+            .filter_map(|id| state.tasks().find(id))
+            .map(|task| &**task);
+        let mut messages = self.needs.add(state, new);
         let mut parts = parts(set);
         if parts.is_empty() && !(desired.is_empty() && removed.is_empty()) {
             parts.push(Vec::new());
@@ -96,7 +108,9 @@ impl Session {
                 removed: std::mem::take(&mut removed),
             })
         });
-        differences.collect()
+        messages.extend(differences);
+        messages.extend(self.needs.release(state, tasks));
+        messages
     }
 }
 

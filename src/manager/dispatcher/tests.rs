@@ -113,6 +113,9 @@ fn words(said: &[Said]) -> String {
     let of_message = |message: &ToAgent| match message {
         ToAgent::Welcome { .. } => "welcome".to_owned(),
         ToAgent::Refused { .. } => "refused".to_owned(),
+        ToAgent::Dependencies { set, released } => {
+            format!("depend on {}, not on {}", set.len(), released.len())
+        }
         ToAgent::Assignments(Assignments::Full { version, tasks }) => {
             let tasks: Vec<_> = tasks.iter().map(|task| task.task.0.to_string()).collect();
             format!("full {version}: {}", tasks.join(" "))

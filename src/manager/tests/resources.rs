@@ -1,8 +1,9 @@
 //! Secrets and configs: made, labelled, refused while in use, removed.
 
-use crate::manager::tests::swarm::Swarm;
+use crate::manager::tests::swarm::{Swarm, create_request};
+use crate::model::spec::container::{ConfigReference, FileTarget, SecretReference};
 use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
-use crate::wire::control::{Filters, Request, Response};
+use crate::wire::control::{Filters, Request, Response, ServiceUpdate};
 
 fn secret(name: &str, data: &str) -> SecretSpec {
     SecretSpec {
@@ -126,4 +127,73 @@ fn configs_are_made_once_labelled_and_removed() {
         Request::RemoveConfig("site".into()),
         "config site not found",
     );
+}
+
+#[test]
+fn what_a_service_names_must_be_there_and_stays_while_it_is_named() {
+    let mut swarm = Swarm::new();
+    let secret_id = create(&mut swarm, Request::CreateSecret(secret("token", "x")));
+    let config_id = create(&mut swarm, Request::CreateConfig(config("site", "y")));
+    let reference = |name: &str| SecretReference {
+        file: file("key"),
+        secret_id: secret_id.clone(),
+        secret_name: name.into(),
+    };
+    let service = |name: &str, secrets| {
+        let Request::CreateService(mut spec) = create_request(name, 1) else {
+            unreachable!()
+        };
+        spec.task.container.secrets = secrets;
+        spec.task.container.configs = vec![ConfigReference {
+            file: file("/site.conf"),
+            config_id: config_id.clone(),
+            config_name: "site".into(),
+            ..ConfigReference::default()
+        }];
+        Request::CreateService(spec)
+    };
+    let other = service("web", vec![reference("other")]);
+    refused(&mut swarm, other, "secret not found: other");
+    let gone = SecretReference {
+        secret_id: config_id.clone(),
+        file: file("b"),
+        ..reference("gone")
+    };
+    let two = service("web", vec![reference("other"), gone]);
+    refused(&mut swarm, two, "secrets not found: other, gone");
+    swarm.ask(service("web", vec![reference("token")])).unwrap();
+    swarm.ask(service("db", Vec::new())).unwrap();
+
+    let remove = Request::RemoveSecret("token".into());
+    let expect = "secret 'token' is in use by the following service: web";
+    refused(&mut swarm, remove.clone(), expect);
+    let expect = "config 'site' is in use by the following services: ";
+    let refusal = swarm
+        .ask(Request::RemoveConfig("site".into()))
+        .unwrap_err()
+        .to_string();
+    assert!(refusal.starts_with(expect), "{refusal}");
+    swarm.update("web", |spec| spec.task.container.secrets.clear());
+    swarm.ask(remove).unwrap();
+    let rollback = ServiceUpdate::Rollback;
+    let version = swarm
+        .state()
+        .services()
+        .by_name("web")
+        .unwrap()
+        .meta
+        .version;
+    let back = Request::UpdateService {
+        service: "web".into(),
+        version,
+        update: rollback,
+    };
+    refused(&mut swarm, back, "secret not found: token");
+}
+
+fn file(name: &str) -> Option<FileTarget> {
+    Some(FileTarget {
+        name: name.into(),
+        ..FileTarget::default()
+    })
 }

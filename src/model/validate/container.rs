@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Privileges};
 use crate::model::spec::mount::{BindOptions, Mount, MountKind, VolumeOptions};
+use crate::model::validate::resource::check_references;
 use crate::model::validate::{Problems, check_label};
 
 const ENTRIES_MAX: usize = 1024;
@@ -43,6 +44,7 @@ pub(super) fn check(spec: &ContainerSpec, problems: &mut Problems) {
     }
     check_rights(spec, problems);
     check_names(spec, problems);
+    check_references(spec, problems);
     check_not_yet(spec, problems);
 }
 
@@ -283,8 +285,6 @@ fn check_not_yet(spec: &ContainerSpec, problems: &mut Problems) {
     let fields = [
         (!spec.tty, "TTY"),
         (no_check, "Healthcheck"),
-        (spec.secrets.is_empty(), "Secrets"),
-        (spec.configs.is_empty(), "Configs"),
         (
             ["", "default"].contains(&spec.isolation.as_str()),
             "Isolation",

@@ -1,5 +1,8 @@
-//! Secrets and configs.
+//! Secrets and configs, and the references of a service to them.
 
+use std::collections::BTreeMap;
+
+use crate::model::spec::container::{ContainerSpec, FileTarget};
 use crate::model::spec::{ConfigSpec, Driver, Labels, SecretSpec};
 use crate::model::validate::{Problems, check_label};
 
@@ -7,6 +10,9 @@ use crate::model::validate::{Problems, check_label};
 const SECRET_BYTES: usize = 500 * 1024;
 const CONFIG_BYTES_MAX: usize = 1000 * 1024;
 const NAME_CHARS_MAX: usize = 64;
+/// Secrets, and configs, that one service may name.
+const REFERENCES_MAX: usize = 256;
+const MODE_MAX: u32 = 0o7777;
 
 pub(super) fn check_secret(spec: &SecretSpec, problems: &mut Problems) {
     check_head(&spec.name, &spec.labels, problems);
@@ -62,6 +68,75 @@ fn check_templating(driver: Option<&Driver>, problems: &mut Problems) {
         &format!("Templating: {name:?}: templates"),
         "leave it out",
     );
+}
+
+/// The references of a service's container: each to an object and a file of its own.
+pub(super) fn check_references(spec: &ContainerSpec, problems: &mut Problems) {
+    let secrets = spec.secrets.iter();
+    let secrets = secrets.map(|s| (&s.secret_id, &s.secret_name, s.file.as_ref()));
+    check_kind("secret", "Secrets", secrets.collect(), problems);
+    let runtime = spec.configs.iter().any(|config| config.runtime);
+    problems.check(!runtime, || {
+        "TaskTemplate.ContainerSpec.Configs.Runtime: only for credential specs, which are \
+         Windows'; give it a File"
+            .to_owned()
+    });
+    let configs = spec.configs.iter().filter(|config| !config.runtime);
+    let configs = configs.map(|c| (&c.config_id, &c.config_name, c.file.as_ref()));
+    check_kind("config", "Configs", configs.collect(), problems);
+}
+
+/// An object's id and name, and the file that it becomes.
+type Reference<'a> = (&'a String, &'a String, Option<&'a FileTarget>);
+
+fn check_kind(kind: &str, field: &str, references: Vec<Reference<'_>>, problems: &mut Problems) {
+    let field = format!("TaskTemplate.ContainerSpec.{field}");
+    let count = references.len();
+    problems.check(count <= REFERENCES_MAX, || {
+        format!("{field}: {count} entries: at most {REFERENCES_MAX}")
+    });
+    let mut taken = BTreeMap::<&str, &str>::new();
+    for (id, name, file) in references {
+        problems.check(!id.is_empty() && !name.is_empty(), || {
+            format!("{field}: malformed {kind} reference: it needs an id and a name")
+        });
+        let Some(file) = file else {
+            problems.add(format!(
+                "{field}: malformed {kind} reference {name:?}, no target provided"
+            ));
+            continue;
+        };
+        check_file(kind, &field, file, problems);
+        if let Some(other) = taken.insert(&file.name, name) {
+            problems.add(format!(
+                "{field}: {kind} references '{other}' and '{name}' have a conflicting target: '{}'",
+                file.name
+            ));
+        }
+    }
+}
+
+fn check_file(kind: &str, field: &str, file: &FileTarget, problems: &mut Problems) {
+    let FileTarget { name, .. } = file;
+    let parts = || name.split('/').filter(|part| !part.is_empty());
+    let inside = parts().count() > 0 && parts().all(|part| part != "." && part != "..");
+    problems.check(
+        inside && !name.ends_with('/') && !name.contains('\0'),
+        || {
+            format!(
+                "{field}.File.Name: {name:?}: malformed file {kind} reference, invalid target file \
+             name provided"
+            )
+        },
+    );
+    for (part, value) in [("UID", &file.uid), ("GID", &file.gid)] {
+        problems.check(value.is_empty() || value.parse::<u32>().is_ok(), || {
+            format!("{field}.File.{part}: {value:?}: must be a number")
+        });
+    }
+    problems.check(file.mode <= MODE_MAX, || {
+        format!("{field}.File.Mode: {:o}: at most {MODE_MAX:o}", file.mode)
+    });
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::model::spec::Driver;
-use crate::model::spec::container::{Healthcheck, SecretReference, Ulimit};
+use crate::model::spec::container::{
+    ConfigReference, FileTarget, Healthcheck, SecretReference, Ulimit,
+};
 use crate::model::spec::mount::{Mount, MountKind};
 use crate::model::spec::network::{IpamPool, NetworkSpec};
 use crate::model::spec::service::{EndpointSpec, PortConfig, ServiceMode};
@@ -85,8 +87,6 @@ fn what_the_agent_cannot_do_yet_is_refused_by_name() {
     let part = |name: &str| format!("TaskTemplate.ContainerSpec.{name}: not supported yet");
     check(|s| s.task.container.tty = true, &part("TTY"));
     check_fine(|s| s.task.container.open_stdin = true);
-    let secrets = vec![SecretReference::default()];
-    check(|s| s.task.container.secrets = secrets, &part("Secrets"));
     let health = |test: &str| Healthcheck {
         test: vec![test.into()],
         ..Healthcheck::default()
@@ -305,4 +305,51 @@ fn subnets_have_room_and_hold_their_gateway() {
     );
     let alone = |p: &mut IpamPool| (p.subnet, p.gateway) = (String::new(), "10.1.0.1".into());
     check_network(|_, p| alone(p), "IPAM.Config: a range, a gateway");
+}
+
+#[test]
+fn references_to_secrets_name_an_object_and_a_file_of_their_own() {
+    let reference = |name: &str| SecretReference {
+        file: Some(FileTarget {
+            name: name.into(),
+            mode: 0o444,
+            ..FileTarget::default()
+        }),
+        secret_id: "id".into(),
+        secret_name: "token".into(),
+    };
+    check_fine(|s| s.task.container.secrets = vec![reference("a/b"), reference("/etc/c")]);
+    let bad = |change: fn(&mut SecretReference), problem: &str| {
+        let mut one = reference("a");
+        change(&mut one);
+        let problem = format!("TaskTemplate.ContainerSpec.Secrets{problem}");
+        check(|s| s.task.container.secrets = vec![one], &problem);
+    };
+    bad(|r| r.secret_id.clear(), ": malformed secret reference");
+    bad(
+        |r| r.file = None,
+        ": malformed secret reference \"token\", no target",
+    );
+    bad(
+        |r| r.file.as_mut().unwrap().uid = "root".into(),
+        ".File.UID: \"root\": must be a",
+    );
+    bad(
+        |r| r.file.as_mut().unwrap().mode = 0o10_000,
+        ".File.Mode: 10000: at most 7777",
+    );
+    for name in ["", "/", "../a", "a/..", "a/", "a\0b"] {
+        let one = reference(name);
+        let problem = "TaskTemplate.ContainerSpec.Secrets.File.Name: ";
+        check(|s| s.task.container.secrets = vec![one], problem);
+    }
+    let twice = vec![reference("a"), reference("a")];
+    let problem = "TaskTemplate.ContainerSpec.Secrets: secret references 'token' and 'token' have";
+    check(|s| s.task.container.secrets = twice, problem);
+    let runtime = ConfigReference {
+        runtime: true,
+        ..ConfigReference::default()
+    };
+    let problem = "TaskTemplate.ContainerSpec.Configs.Runtime: only";
+    check(|s| s.task.container.configs = vec![runtime], problem);
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::model::spec::Labels;
 use crate::model::spec::container::ContainerSpec;
 use crate::model::spec::task::Resources;
-use crate::runtime::plan::{Limits, Network, Origin, Plan, Resolver};
+use crate::runtime::plan::{FilePlan, Limits, Network, Origin, Plan, Resolver};
 
 mod process;
 mod mounts;
@@ -54,8 +54,8 @@ pub struct ContainerRequest<'a> {
     pub env: Vec<String>,
     /// Where each named volume of the spec lies on this host.
     pub volumes: BTreeMap<String, PathBuf>,
-    /// Files that the node has written for the container: target and source.
-    pub files: Vec<(String, PathBuf)>,
+    /// Files that the container is handed: secrets and configs.
+    pub files: Vec<FilePlan>,
 }
 
 /// The spec asks for what this node cannot give, or for what does not make sense.
@@ -96,7 +96,7 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         &spec.hostname
     };
     let mut mounts = mounts::plan(&spec.mounts, &request.volumes)?;
-    mounts.extend(mounts::files(request.files));
+    mounts::check_files(&request.files, &mounts)?;
     if spec.read_only {
         mounts.extend(mounts::image_volumes(
             &image.volumes,
@@ -113,6 +113,7 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         network,
         resolver: resolver(spec)?,
         mounts,
+        files: request.files,
         read_only: spec.read_only,
         sysctls: security::sysctls(spec, network)?,
         limits: limits(resources)?,

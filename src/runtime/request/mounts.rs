@@ -1,10 +1,10 @@
 //! Mounts: binds, volumes, temporary file systems and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use crate::model::spec::mount::{Mount, MountKind as Kind, VolumeOptions};
-use crate::runtime::plan::{MountKind, MountPlan, beside};
+use crate::runtime::plan::{FilePlan, MountKind, MountPlan, beside};
 use crate::runtime::request::Refused;
 
 /// What can be judged without a node.
@@ -53,13 +53,16 @@ pub fn plan(
     mounts.iter().map(place).collect()
 }
 
-/// Secrets and configs: files of the node, read-only.
-pub fn files(files: Vec<(String, PathBuf)>) -> impl Iterator<Item = MountPlan> {
-    files.into_iter().map(|(target, source)| MountPlan {
-        target,
-        read_only: true,
-        kind: MountKind::File { source },
-    })
+/// Files that are handed in: each has a target of its own.
+pub fn check_files(files: &[FilePlan], mounts: &[MountPlan]) -> Result<(), Refused> {
+    let mut taken: BTreeSet<_> = mounts.iter().map(|mount| mount.target.as_str()).collect();
+    for file in files {
+        check_target(&file.target)?;
+        if !taken.insert(&file.target) {
+            return Err(unsupported(format!("mounting twice at {}", file.target)));
+        }
+    }
+    Ok(())
 }
 
 /// The image's own volumes, which stay writable under a read-only root, kept with the container.

@@ -40,6 +40,7 @@ mod root;
 mod paths;
 mod users;
 mod etc;
+mod files;
 mod volume;
 mod loopback;
 mod spec;
@@ -207,6 +208,7 @@ fn prepare_root(attempt: &Attempt, plan: &mut Plan) -> Result<User, ShimError> {
         .iter()
         .try_for_each(|mount| prepare_source(&root, plan, mount))?;
     write_etc(attempt, plan).map_err(failed("write the files of /etc"))?;
+    files::place(plan, &attempt.files()).map_err(failed("write the secrets and configs"))?;
     Ok(user)
 }
 
@@ -222,7 +224,7 @@ fn prepare_source(root: &Root, plan: &Plan, mount: &MountPlan) -> Result<(), Shi
             create: true,
             ..
         } => fs::create_dir_all(source).map_err(unusable),
-        MountKind::Bind { source, .. } | MountKind::File { source } if !source.exists() => {
+        MountKind::Bind { source, .. } if !source.exists() => {
             Err(ShimError::NoSource(source.clone()))
         }
         MountKind::Volume { source, copy } => {
@@ -271,11 +273,12 @@ fn write_config(
     user: &User,
     group: &Cgroup,
 ) -> Result<(), ShimError> {
-    let (root, etc) = (attempt.root(), attempt.etc());
+    let (root, etc, files) = (attempt.root(), attempt.etc(), attempt.files());
     let init = attempt.init();
     let places = Places {
         root: &root,
         etc: &etc,
+        files: &files,
         init: plan.process.init.then_some(init.as_path()),
         group,
     };

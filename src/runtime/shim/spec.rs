@@ -9,6 +9,7 @@ use crate::runtime::plan::{
     MASKED_PATHS, MountKind, MountPlan, Network, Plan, ProcessPlan, READ_ONLY_PATHS, SHM_BYTES,
     SHM_TARGET, Security,
 };
+use crate::runtime::shim::files;
 use crate::runtime::shim::users::User;
 
 /// What the kernel needs in addition for the one step in which a filter is installed without
@@ -23,6 +24,7 @@ pub const INIT_TARGET: &str = "/sbin/docker-init";
 pub struct Places<'a> {
     pub root: &'a Path,
     pub etc: &'a Path,
+    pub files: &'a Path,
     pub init: Option<&'a Path>,
     pub group: &'a Cgroup,
 }
@@ -166,9 +168,18 @@ fn mounts(plan: &Plan, places: Places<'_>) -> Vec<Value> {
         all.push(mount(INIT_TARGET, "bind", init, &["bind", "ro"]));
     }
     // A mount inside another's target comes after it.
-    let mut own: Vec<_> = plan.mounts.iter().collect();
-    own.sort_by_key(|mount| Path::new(&mount.target).components().count());
-    all.extend(own.into_iter().map(own_mount));
+    let own = plan.mounts.iter();
+    let mut own: Vec<_> = own
+        .map(|mount| (mount.target.clone(), own_mount(mount)))
+        .collect();
+    let files = files::mounts(plan, places.files).into_iter();
+    own.extend(files.map(|(target, source)| {
+        let options = ["bind", "ro", "nosuid", "nodev"];
+        let value = mount(&target, "bind", source, &options);
+        (target, value)
+    }));
+    own.sort_by_key(|(target, _)| Path::new(target).components().count());
+    all.extend(own.into_iter().map(|(_, value)| value));
     all
 }
 
@@ -210,7 +221,6 @@ fn own_mount(plan: &MountPlan) -> Value {
                 &[bind, if recursive { "rro" } else { access }],
             )
         }
-        MountKind::File { source } => mount(target, "bind", source, &["bind", access]),
         MountKind::Volume { source, .. } => mount(target, "bind", source, &["rbind", access]),
         MountKind::Tmpfs { size_bytes, mode } => {
             let mode = format!("mode={mode:o}");

@@ -1,6 +1,7 @@
 //! Files of the host in a container.
 
-use skep::runtime::plan::{MountKind, MountPlan};
+use skep::runtime::content::Content;
+use skep::runtime::plan::{FilePlan, MountKind, MountPlan};
 
 use super::*;
 
@@ -34,10 +35,9 @@ fn mounts_appear_as_asked() {
     let script = "cat /in/file /data/file; (echo y > /in/x) 2>/dev/null || echo in: read-only; \
                   (echo y > /root) 2>/dev/null || echo root: read-only; echo z > /scratch/z; \
                   echo kept > /data/new; df -k /scratch | tail -1 | awk '{print $2}'; \
-                  stat -c %a /scratch; cat /run/secrets/key";
+                  stat -c %a /scratch";
     let mut plan = host.plan('a', script);
     plan.read_only = true;
-    fs::write(host.dir.join("key"), "secret\n").unwrap();
     plan.mounts = vec![
         mount("/in", true, bind(&shared)),
         mount(
@@ -56,13 +56,6 @@ fn mounts_appear_as_asked() {
                 mode: 0o700,
             },
         ),
-        mount(
-            "/run/secrets/key",
-            true,
-            MountKind::File {
-                source: host.dir.join("key"),
-            },
-        ),
     ];
     let expect = [
         "shared",
@@ -71,7 +64,6 @@ fn mounts_appear_as_asked() {
         "root: read-only",
         "1024",
         "700",
-        "secret",
     ];
     let (exit, output) = host.run(plan);
     assert_eq!(output.lines().collect::<Vec<_>>(), expect, "{exit:?}");
@@ -97,4 +89,68 @@ fn a_bind_without_its_source_is_refused_or_made_as_asked() {
     *create = true;
     assert_eq!(host.run(plan).1, "0\n");
     assert!(absent.is_dir());
+}
+
+#[test]
+fn files_handed_in_lie_in_memory_with_owner_and_mode_and_cannot_be_changed() {
+    let Some(host) = host("files") else { return };
+    let script = "cat /run/secrets/db/key /site.conf; stat -c '%u:%g %a' /run/secrets/db/key; \
+                  stat -c '%u:%g %a' /site.conf; stat -f -c %T /run/secrets/db/key; \
+                  (echo x > /run/secrets/new) 2>/dev/null || echo read-only; \
+                  (echo x > /site.conf) 2>/dev/null || echo read-only; \
+                  readlink /proc/1/fd/0";
+    let file = |target: &str, uid, mode, bytes| FilePlan {
+        target: target.to_owned(),
+        uid,
+        gid: 101,
+        mode,
+        bytes,
+    };
+    let mut plan = host.plan('a', script);
+    plan.files = vec![
+        file("/run/secrets/db/key", 100, 0o400, 7),
+        file("/site.conf", 0, 0o644, 5),
+    ];
+    let content = Content::new([&b"s3cret\n"[..], b"conf\n"].into_iter()).unwrap();
+    block_on(host.runtime.prepare_with(plan, content)).unwrap();
+    let id = id('a');
+    block_on(host.runtime.start(&id)).unwrap();
+    block_on(host.runtime.wait(&id)).unwrap();
+    let expect = "s3cret\nconf\n100:101 400\n0:101 644\ntmpfs\nread-only\nread-only\n/dev/null\n";
+    assert_eq!(host.output(&id), expect);
+    // Neither the records of the container nor its writable layer hold what is secret.
+    let found = Command::new("grep")
+        .args(["-rl", "s3cret"])
+        .arg(&host.dir)
+        .output()
+        .unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    let but_the_log: Vec<_> = found
+        .lines()
+        .filter(|path| !path.contains("/log."))
+        .collect();
+    assert_eq!(but_the_log, Vec::<&str>::new());
+    block_on(host.runtime.remove(&id)).unwrap();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn content_that_is_short_of_its_files_starts_nothing() {
+    let Some(host) = host("short") else { return };
+    let mut plan = host.plan('a', "true");
+    plan.files = vec![FilePlan {
+        target: "/site.conf".to_owned(),
+        bytes: 9,
+        ..FilePlan::default()
+    }];
+    let content = Content::new([&b"conf"[..]].into_iter()).unwrap();
+    block_on(host.runtime.prepare_with(plan, content)).unwrap();
+    let error = block_on(host.runtime.start(&id('a')))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("cannot write the secrets and configs: "),
+        "{error}"
+    );
+    block_on(host.runtime.remove(&id('a'))).unwrap();
 }

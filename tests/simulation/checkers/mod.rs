@@ -2,14 +2,20 @@
 
 pub mod nothing_lost;
 mod one_leader;
+mod own_secrets;
 mod own_tasks;
 mod same_state;
 mod states_grow;
 
+use std::sync::Arc;
+
+use skep::agent::containers::Record;
 use skep::manager::Manager;
-use skep::model::id::TaskId;
+use skep::model::id::{NodeId, TaskId};
 use skep::model::state::State;
 use skep::wire::control::{Refusal, Request, Response};
+use skep::wire::dependency::Dependency;
+use skep::wire::session::ToAgent;
 
 use crate::host::Host;
 
@@ -40,6 +46,16 @@ impl Checkers {
     /// A user was answered.
     pub fn answered(&mut self, request: &Request, answer: &Result<Response, Refusal>) {
         self.nothing_lost.answered(request, answer);
+    }
+
+    /// A manager tells a node something.
+    pub fn tells(&self, state: &State, node: NodeId, message: &ToAgent) {
+        own_secrets::sent(state, node, message);
+    }
+
+    /// A host is about to prepare a container with these secrets.
+    pub fn prepares(&self, record: &Record, dependencies: &[Arc<Dependency>]) {
+        own_secrets::prepared(record, dependencies);
     }
 
     /// A host is about to prepare or start a container.

@@ -1,0 +1,87 @@
+//! What every story begins with.
+
+use skep::manager::genesis::{Genesis, genesis};
+use skep::model::change::{Batch, Change, NewNode};
+use skep::model::id::{ClusterId, NodeId, SecretId};
+use skep::model::object::{ManagerMember, NodeStatus};
+use skep::model::spec::SecretSpec;
+use skep::model::spec::cluster::ClusterSpec;
+use skep::model::spec::container::{FileTarget, SecretReference};
+use skep::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
+use skep::model::time::Time;
+use skep::model::trust::{JoinToken, TokenSecret, Trust};
+
+pub const START: Time = Time(1_800_000_000_000);
+pub const HOSTS: u64 = 3;
+/// Secrets that services may name.
+pub const SECRETS: u64 = 3;
+
+/// How a service names a secret.
+pub fn secret(number: u64) -> SecretReference {
+    let name = format!("secret{number}");
+    SecretReference {
+        file: Some(FileTarget {
+            name: name.clone(),
+            ..FileTarget::default()
+        }),
+        secret_id: SecretId(number.into()).to_string(),
+        secret_name: name,
+    }
+}
+
+/// The first log entry: the swarm, the managers' nodes, and the other hosts.
+pub fn founding(managers: u64) -> Batch {
+    let token = |byte| JoinToken::new(TokenSecret([byte; 16]));
+    let start = Genesis {
+        cluster: ClusterId(1),
+        spec: ClusterSpec::default(),
+        address_pools: vec!["10.0.0.0/8".into()],
+        subnet_size: 24,
+        data_path_port: 4789,
+        node: NodeId(1),
+        description: NodeDescription::default(),
+        availability: Availability::Active,
+        address: "127.0.0.1".into(),
+        manager_address: "127.0.0.1:2377".into(),
+        raft_id: 1,
+        key: None,
+        trust: Trust {
+            root: b"root".to_vec(),
+            key: None,
+            worker: token(1),
+            manager: token(2),
+        },
+    };
+    let mut changes = genesis(start, START);
+    changes.extend((1..=SECRETS).map(|number| Change::CreateSecret {
+        id: SecretId(number.into()),
+        spec: SecretSpec {
+            name: format!("secret{number}"),
+            data: vec![7; 100],
+            ..SecretSpec::default()
+        },
+    }));
+    changes.extend((2..=HOSTS.max(managers)).map(|number| {
+        let member = ManagerMember {
+            raft_id: number,
+            address: format!("127.0.0.{number}:2377"),
+        };
+        let manager = Some(member).filter(|_| number <= managers);
+        let role = match manager {
+            Some(_) => Role::Manager,
+            None => Role::Worker,
+        };
+        Change::CreateNode(NewNode {
+            id: NodeId(number.into()),
+            spec: NodeSpec {
+                role,
+                ..NodeSpec::default()
+            },
+            description: NodeDescription::default(),
+            status: NodeStatus::default(),
+            manager,
+            key: None,
+        })
+    }));
+    Batch { at: START, changes }
+}
