@@ -7,6 +7,7 @@ use crate::api::context::ClusterError;
 use crate::api::convert::problems::Problems;
 use crate::image::import::ImportError;
 use crate::image::pull::PullError;
+use crate::image::push::PushError;
 use crate::image::removal::RemoveError;
 use crate::image::store::{ResolveError, TagError};
 use crate::runtime::containers::RuntimeError;
@@ -171,6 +172,18 @@ impl From<PullError> for Failure {
             PullError::Denied { .. } | PullError::NotFound { .. } | PullError::Choice { .. } => {
                 StatusCode::NOT_FOUND
             }
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error)
+    }
+}
+
+impl From<PushError> for Failure {
+    fn from(error: PushError) -> Self {
+        let status = match &error {
+            PushError::NoSuchImage(_) => StatusCode::NOT_FOUND,
+            PushError::Denied { .. } => StatusCode::FORBIDDEN,
+            PushError::NoTag(_) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error)

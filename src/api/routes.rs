@@ -6,8 +6,8 @@ use hyper::{Method, StatusCode};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::endpoints::{
-    containers, disk, distribution, events, exec, images, logs, networks, nodes, registry, secrets,
-    services, stats, swarm, system, tasks, volumes,
+    containers, disk, distribution, events, exec, images, logs, networks, nodes, push, registry,
+    secrets, services, stats, swarm, system, tasks, volumes,
 };
 use crate::api::failure::Failure;
 use crate::api::query::decode;
@@ -92,12 +92,12 @@ const ROUTES: &[Route] = routes! {
     POST   "/images/create"                  images::create;
     POST   "/images/prune"                   images::prune;
     GET    "/images/get"                     images::save_many;
-    GET    "/images/search"                  images::no_registry;
+    GET    "/images/search"                  images::search;
     GET    "/images/{name*}/json"            images::inspect;
     GET    "/images/{name*}/history"         images::history;
     GET    "/images/{name*}/get"             images::save_one;
     POST   "/images/{name*}/tag"             images::tag;
-    POST   "/images/{name*}/push"            images::no_registry;
+    POST   "/images/{name*}/push"            push::push;
     DELETE "/images/{name*}"                 images::remove;
     GET    "/distribution/{name*}/json"      distribution::inspect;
 

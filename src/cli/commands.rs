@@ -61,6 +61,7 @@ pub const COMMANDS: &[&Command] = &[
     &image::TAG,
     &image::ls::LS,
     &image::pull::PULL,
+    &image::push::PUSH,
     &image::transfer::IMPORT,
     &image::transfer::LOAD,
     &image::transfer::SAVE,

@@ -3,6 +3,7 @@
 pub mod ls;
 pub mod transfer;
 pub mod pull;
+pub mod push;
 
 use serde_json::Value;
 

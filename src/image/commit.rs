@@ -9,9 +9,6 @@ use crate::image::reference::Reference;
 use crate::image::staging::Staging;
 use crate::image::store::{ImageStore, State};
 
-/// Blobs remembered per layer.
-const BLOBS_MAX: usize = 4;
-
 /// An image whose layers are all staged or in the store.
 #[derive(Debug)]
 pub struct NewImage {
@@ -137,13 +134,9 @@ impl<'a> Session<'a> {
                 .layers
                 .entry(*id)
                 .or_insert_with(|| layer.record.clone());
-            let blobs = layer.record.blobs.iter();
-            let new: Vec<_> = blobs
-                .filter(|b| !known.blobs.contains(b))
-                .copied()
-                .collect();
-            known.blobs.extend(new);
-            known.blobs.truncate(BLOBS_MAX);
+            for blob in &layer.record.blobs {
+                known.know_blob(*blob);
+            }
         }
         let mut loaded = Vec::new();
         for image in images {

@@ -18,6 +18,8 @@ use crate::image::disk::{self, DiskError};
 const FORMAT: u16 = 1;
 const HEADER_BYTES: usize = 6;
 const BYTES_MAX: u64 = 16 << 20;
+/// Blobs remembered per layer.
+const BLOBS_MAX: usize = 4;
 const NAME: &str = "index";
 const NAME_OLD: &str = "index.old";
 const NAME_NEW: &str = "tmp/index";
@@ -51,6 +53,15 @@ pub struct LayerRecord {
     pub file_bytes: u64,
     /// Digests of compressed tars that are known to be this layer: it is not unpacked again.
     pub blobs: Vec<Digest>,
+}
+
+impl LayerRecord {
+    /// Remembers a blob of which the layer can be made.
+    pub fn know_blob(&mut self, blob: Digest) {
+        if self.blobs.len() < BLOBS_MAX && !self.blobs.contains(&blob) {
+            self.blobs.push(blob);
+        }
+    }
 }
 
 /// How the program looked when the built-in image was made of it.

@@ -9,6 +9,8 @@ use crate::image::platform::Platform;
 
 /// The media type of a plain layer.
 pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
+/// The same, packed.
+pub const GZIP_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// The media type of a config.
 pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of a manifest.
@@ -72,7 +74,9 @@ pub struct Descriptor {
     pub media_type: String,
     pub digest: String,
     pub size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<DescriptorPlatform>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<BTreeMap<String, String>>,
 }
 

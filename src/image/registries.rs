@@ -11,6 +11,7 @@ use crate::host::wait::blocking;
 use crate::image::digest::Digest;
 use crate::image::platform::Platform;
 use crate::image::pull::{self, Order, PullError, Pulled, Step};
+use crate::image::push::{self, PushError, Pushed};
 use crate::image::reference::Reference;
 use crate::image::registry::credentials::Credentials;
 use crate::image::registry::endpoint;
@@ -75,6 +76,20 @@ impl Registries {
     pub async fn pull(&self, order: Order, steps: Sender<Step>) -> Result<Pulled, PullError> {
         let _turn = self.turn(&order.reference.to_string()).await;
         self.pull_now(order, steps).await
+    }
+
+    /// Pushes an image. Dropped, the push ends soon after.
+    pub async fn push(&self, order: Order, steps: Sender<push::Step>) -> Result<Pushed, PushError> {
+        let (images, settings) = (self.images.clone(), self.settings.clone());
+        let (_wanted, cancel) = Cancel::new();
+        blocking(move || {
+            let mut tell = |step| match step {
+                push::Step::Sending { .. } => drop(steps.try_send(step)),
+                step => drop(steps.send_blocking(step)),
+            };
+            images.push(&settings, &order, &cancel, &mut tell)
+        })
+        .await
     }
 
     /// The image with this name, which is pulled if it is not here. No registry is asked about one

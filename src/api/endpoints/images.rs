@@ -196,11 +196,9 @@ pub async fn prune(call: Call) -> Result<Answer, Failure> {
     }))
 }
 
-/// There is no registry to search or to push to.
-pub async fn no_registry(_: Call) -> Result<Answer, Failure> {
-    Err(Failure::internal(
-        "skep neither searches registries nor pushes to them yet",
-    ))
+/// Only Docker's own registry can be searched, by a protocol of its own.
+pub async fn search(_: Call) -> Result<Answer, Failure> {
+    Err(Failure::internal("skep does not search registries"))
 }
 
 /// The images of this host's containers, each with the name of one that uses it.

@@ -12,6 +12,7 @@ pub mod secrets;
 pub mod volumes;
 pub mod images;
 pub mod registry;
+pub mod push;
 pub mod distribution;
 pub mod containers;
 pub mod exec;

@@ -25,9 +25,9 @@ use crate::image::registry::credentials::Credentials;
 /// The header with a user's credentials.
 pub const AUTH: &str = "x-registry-auth";
 /// Steps of a pull that wait to be told.
-const STEPS_QUEUED: usize = 64;
+pub const STEPS_QUEUED: usize = 64;
 /// As much of a layer's digest as Docker shows.
-const SHORT_ID_CHARS: usize = 12;
+pub const SHORT_ID_CHARS: usize = 12;
 
 /// `docker pull`. What fails before the registry knows the image is an answer of its own; later it
 /// can only be told in the stream.

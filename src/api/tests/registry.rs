@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Rig;
 use crate::image::digest::Digest;
+use crate::image::registry::tests::pushing;
 use crate::image::registry::tests::server::{Reply, Server};
 use crate::image::registry::tests::shelf::Shelf;
 use crate::image::tests::kit::{gzip, in_words, is_root};
@@ -168,4 +169,48 @@ fn a_name_is_pinned_to_what_the_registry_has_and_else_to_what_is_here() {
         (200, &json!(index.to_string()))
     );
     assert_eq!(ask(&format!("{name}:none")).0, 500);
+}
+
+#[test]
+fn a_push_tells_its_steps_in_dockers_words() {
+    if !is_root() {
+        return;
+    }
+    let layer = in_words("file a");
+    let mut shelf = Shelf::default();
+    shelf.image("1", "linux/amd64", &[(&layer, gzip(&layer))]);
+    let (source, server) = (shelf.serve(), pushing::registry());
+    let rig = Rig::new();
+    let (from, name) = (
+        format!("{}/team/app", source.authority),
+        format!("{}/team/app", server.authority),
+    );
+    let pull = format!("/images/create?fromImage={from}&tag=1&platform=linux/amd64");
+    assert_eq!(rig.ask_bytes("POST", &pull, Vec::new()).0, 200);
+    let tag = format!("/images/{from}:1/tag?repo={name}&tag=2");
+    assert_eq!(rig.ask("POST", &tag, "").0, 201);
+    let (status, answer) = rig.ask_bytes("POST", &format!("/images/{name}/push?tag=2"), Vec::new());
+    let lines = lines(&answer);
+    assert_eq!(status, 200, "{lines:?}");
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| line["status"].as_str().unwrap_or_default())
+        .collect();
+    let begun = format!("The push refers to repository [{name}]");
+    assert_eq!(told[..3], [&begun, "Preparing", "Pushed"]);
+    let result = &lines[4]["aux"];
+    let (digest, size) = (result["Digest"].as_str().unwrap(), &result["Size"]);
+    assert_eq!(result["Tag"], "2");
+    assert_eq!(told[3], format!("2: digest: {digest} size: {size}"));
+    assert_eq!(
+        rig.ask("GET", &format!("/images/{name}@{digest}/json"), "")
+            .0,
+        200
+    );
+
+    let push = |name: &str| format!("/images/{name}/push?tag=none");
+    let expect = format!("An image does not exist locally with the tag: {name}");
+    rig.check_refused("POST", &push(&name), "", (404, &expect));
+    let expect = "skep does not push all tags of a repository: name one";
+    rig.check_refused("POST", &format!("/images/{name}/push"), "", (400, expect));
 }

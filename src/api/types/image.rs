@@ -99,7 +99,7 @@ docker! {
         space_reclaimed "SpaceReclaimed": u64;
     }
 
-    /// One line of what load, import and pull answer.
+    /// One line of what load, import, pull and push answer.
     pub struct Progress {
         stream "stream" omitempty: String;
         status "status" omitempty: String;
@@ -107,6 +107,14 @@ docker! {
         id "id" omitempty: String;
         error_detail "errorDetail" omitempty: Option<ErrorDetail>;
         error "error" omitempty: String;
+        aux "aux" omitempty: Option<PushResult>;
+    }
+
+    /// Docker's `PushResult`.
+    pub struct PushResult {
+        tag "Tag": String;
+        digest "Digest": String;
+        size "Size": u64;
     }
 
     /// Docker's `ProgressDetail`.

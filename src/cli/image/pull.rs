@@ -80,7 +80,7 @@ async fn pull(context: Context, parsed: Parsed) -> Result<(), Failure> {
 }
 
 /// Waits until it is done, and tells only what failed.
-async fn silent(answers: Download) -> Result<(), Failure> {
+pub async fn silent(answers: Download) -> Result<(), Failure> {
     let mut answers = JsonLines::new(answers);
     while let Some((_, line)) = answers.next().await? {
         let error = text(&line, "/error");

@@ -105,6 +105,14 @@ impl Http {
         &self.endpoint
     }
 
+    /// Whether a URL leads to the registry itself.
+    pub fn is_own(&self, url: &str) -> bool {
+        let base = self.endpoint.base();
+        let parsed = |url: &str| url.parse::<Uri>().ok();
+        let pair = parsed(url).zip(parsed(&base));
+        pair.is_some_and(|(uri, own)| uri.scheme() == own.scheme() && place(&uri) == place(&own))
+    }
+
     /// Asks, and follows where the answer leads. A refusal is an answer too.
     pub fn send(&self, mut ask: Ask<'_>) -> Result<Answer, RegistryError> {
         for _ in 0..=REDIRECTS_MAX {

@@ -1,5 +1,7 @@
 //! One repository of a registry, with whatever it takes to get in.
 
+mod upload;
+
 use std::sync::{Mutex, PoisonError};
 
 use ureq::http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};

@@ -3,5 +3,6 @@
 pub mod server;
 pub mod shelf;
 mod pulling;
+pub mod pushing;
 mod ways_in;
 mod hostile;
