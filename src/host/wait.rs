@@ -1,5 +1,7 @@
 //! Waiting, and work that blocks.
 
+use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// Waits without holding up the executor.
@@ -30,6 +32,15 @@ impl<T> Drop for Started<T> {
             task.detach();
         }
     }
+}
+
+/// Runs work on a thread of its own and waits for it: for what changes the thread that it runs on.
+pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, work)?;
+        let panicked = |_| io::Error::other("a thread panicked");
+        thread.join().map_err(panicked)
+    })
 }
 
 /// Runs what blocks (files, processes) on the pool of threads and waits for its result.

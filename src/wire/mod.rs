@@ -5,6 +5,7 @@
 pub mod frame;
 pub mod greeting;
 pub mod dependency;
+pub mod reach;
 pub mod session;
 pub mod control;
 pub mod peer;

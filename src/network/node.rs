@@ -1,0 +1,302 @@
+//! The networks of this node: its tasks' interfaces, and the rules for what passes between them,
+//! made from what the managers say of services and from what is here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::id::{NodeId, TaskId};
+use crate::network::dns::names::Names;
+use crate::network::interface::{self, Interface, InterfaceError};
+use crate::network::namespace::Namespace;
+use crate::network::netlink::link;
+use crate::network::netlink::message::TooLong;
+use crate::network::netlink::nftables::Batch;
+use crate::network::netlink::{NetlinkError, Socket};
+use crate::network::rules::Rules;
+use crate::network::services::{Services, network_rules};
+use crate::wire::reach::{Attachment, Reach};
+
+/// The longest that a link's name may be.
+const LINK_CHARS_MAX: usize = 15;
+
+/// What tells the networks of one daemon from those of another on the same machine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of the table of packet rules, and the start of all else.
+    pub name: String,
+    /// What tasks see of this host: where they send what leaves them, and whom they ask for names.
+    pub router: Ipv4Addr,
+    pub node: NodeId,
+}
+
+/// Why something could not be done for a task's networks. Users see this.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    #[error("cannot {what}: {source}")]
+    Netlink {
+        what: &'static str,
+        source: NetlinkError,
+    },
+    #[error("the packet rules are too long: {0}")]
+    TooLong(#[from] TooLong),
+    #[error("cannot make a network namespace: {0}")]
+    Namespace(#[source] io::Error),
+}
+
+/// The networks of this node. Its calls block, but for [`Networks::hear`] and [`Networks::names`].
+#[derive(Debug)]
+pub struct Networks {
+    settings: Settings,
+    inner: Mutex<Inner>,
+    /// What the managers said and is not taken in yet.
+    news: Mutex<Vec<Reach>>,
+    names: Mutex<Arc<Names>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// By container.
+    tasks: BTreeMap<String, Joined>,
+    services: Services,
+    /// What is in place; until the managers have told of all services, the rules of an earlier
+    /// daemon stay.
+    rules: Option<Rules>,
+}
+
+/// A task of this node that is on networks.
+#[derive(Debug)]
+struct Joined {
+    task: TaskId,
+    attachments: Vec<Attachment>,
+    interfaces: Vec<Interface>,
+    /// Kept until the container's own processes hold it.
+    namespace: Option<Namespace>,
+}
+
+impl Networks {
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            inner: Mutex::default(),
+            news: Mutex::default(),
+            names: Mutex::default(),
+        }
+    }
+
+    /// Makes this host ready for tasks on networks.
+    pub fn open(&self) -> Result<(), NetworkError> {
+        let mut host = Socket::route().map_err(failed("open this host"))?;
+        Ok(interface::open_host(&mut host, self.settings.router)?)
+    }
+
+    /// Takes over the tasks that an earlier daemon left running, and removes the links of others.
+    pub fn adopt<'a>(
+        &self,
+        tasks: impl IntoIterator<Item = (String, TaskId, &'a [Attachment])>,
+    ) -> Result<(), NetworkError> {
+        let mut inner = self.lock();
+        for (container, task, attachments) in tasks {
+            let joined = self.joined(&container, task, attachments, None);
+            inner.tasks.insert(container, joined);
+        }
+        let mut host = Socket::route().map_err(failed("list the links"))?;
+        let own = inner.tasks.values().flat_map(|joined| &joined.interfaces);
+        let own: BTreeSet<_> = own.map(|interface| interface.link.as_str()).collect();
+        let prefix = self.prefix();
+        let links = link::all(&mut host).map_err(failed("list the links"))?;
+        let is_stray = |name: &str| name.starts_with(&prefix) && !own.contains(name);
+        for link in links.iter().filter(|link| is_stray(&link.name)) {
+            interface::remove_link(&mut host, link)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a namespace with the interfaces of a task; a path to it, for as long as this daemon
+    /// runs.
+    pub fn attach(
+        &self,
+        container: &str,
+        task: TaskId,
+        attachments: &[Attachment],
+    ) -> Result<PathBuf, NetworkError> {
+        let namespace = Namespace::create().map_err(NetworkError::Namespace)?;
+        let path = namespace.path();
+        let joined = self.joined(container, task, attachments, Some(namespace));
+        let mut inner = self.lock();
+        let mut host = Socket::route().map_err(failed("make links"))?;
+        let interfaces = joined.interfaces.clone();
+        if let Some(namespace) = &joined.namespace
+            && let Err(error) =
+                interface::set_up(&mut host, namespace, &interfaces, self.settings.router)
+        {
+            // What is there of it goes; what cannot go now goes when the daemon starts again.
+            let _ = interface::remove(&mut host, &interfaces);
+            return Err(error.into());
+        }
+        inner.tasks.insert(container.to_owned(), joined);
+        self.settle(&mut inner)?;
+        Ok(path)
+    }
+
+    /// The container's processes hold the namespace now.
+    pub fn started(&self, container: &str) {
+        if let Some(joined) = self.lock().tasks.get_mut(container) {
+            joined.namespace = None;
+        }
+    }
+
+    /// A task is about to end: it gets no new connections.
+    pub fn withdraw(&self, container: &str) -> Result<(), NetworkError> {
+        let mut inner = self.lock();
+        let Some(task) = inner.tasks.get(container).map(|joined| joined.task) else {
+            return Ok(());
+        };
+        inner.services.withdrawn.insert(task);
+        self.settle(&mut inner)
+    }
+
+    /// Leaves nothing of a task's networks; one that is on none is fine.
+    pub fn detach(&self, container: &str) -> Result<(), NetworkError> {
+        let mut inner = self.lock();
+        let Some(joined) = inner.tasks.remove(container) else {
+            return Ok(());
+        };
+        inner.services.withdrawn.insert(joined.task);
+        let settled = self.settle(&mut inner);
+        let mut host = Socket::route().map_err(failed("remove links"))?;
+        interface::remove(&mut host, &joined.interfaces)?;
+        settled
+    }
+
+    /// Notes what the managers say, for [`Networks::take_in`].
+    pub fn hear(&self, news: Reach) {
+        lock(&self.news).push(news);
+    }
+
+    /// Takes in what was heard.
+    pub fn take_in(&self) -> Result<(), NetworkError> {
+        let mut inner = self.lock();
+        let news = std::mem::take(&mut *lock(&self.news));
+        news.into_iter().for_each(|news| inner.services.hear(news));
+        self.settle(&mut inner)
+    }
+
+    /// The names as they are at the moment.
+    pub fn names(&self) -> Arc<Names> {
+        lock(&self.names).clone()
+    }
+
+    /// Removes everything of this daemon's: the node has left its swarm.
+    pub fn remove(&self) -> Result<(), NetworkError> {
+        let mut inner = self.lock();
+        *inner = Inner::default();
+        let mut host = Socket::route().map_err(failed("remove links"))?;
+        let prefix = self.prefix();
+        let links = link::all(&mut host).map_err(failed("list the links"))?;
+        for link in links.iter().filter(|link| link.name.starts_with(&prefix)) {
+            interface::remove_link(&mut host, link)?;
+        }
+        interface::close_host(&mut host, self.settings.router)?;
+        let batch = Batch::remove(&self.settings.name).finish()?;
+        commit(&batch).map_err(failed("remove the packet rules"))
+    }
+
+    /// What the names of all links of this daemon begin with.
+    fn prefix(&self) -> String {
+        let name = self.settings.name.as_bytes();
+        format!("sk{:04x}", crc32fast::hash(name) & 0xffff)
+    }
+
+    fn joined(
+        &self,
+        container: &str,
+        task: TaskId,
+        attachments: &[Attachment],
+        namespace: Option<Namespace>,
+    ) -> Joined {
+        let interfaces = attachments.iter().enumerate();
+        let interfaces = interfaces.map(|(number, attachment)| Interface {
+            link: self.link_name(container, number),
+            address: attachment.address,
+            subnet: attachment.network.subnet,
+            leads_out: !attachment.network.internal,
+        });
+        Joined {
+            task,
+            interfaces: interfaces.collect(),
+            attachments: attachments.to_vec(),
+            namespace,
+        }
+    }
+
+    /// The name of a task's link on this host: the same whenever it is asked for.
+    fn link_name(&self, container: &str, number: usize) -> String {
+        let mut name = self.prefix();
+        let digits = LINK_CHARS_MAX - name.len() - 1;
+        name.extend(container.chars().take(digits));
+        name.push_str(&format!("{:x}", number % 16));
+        name
+    }
+
+    /// Puts in place what follows from what is known now: names, and rules if they are others than
+    /// those in place.
+    fn settle(&self, inner: &mut Inner) -> Result<(), NetworkError> {
+        let mut names = Names::default();
+        for joined in inner.tasks.values() {
+            let own = joined.attachments.iter();
+            let own: Vec<_> = own.map(|own| (own.network.id, own.address)).collect();
+            names.add_asker(&own);
+        }
+        inner.services.add_names(&mut names);
+        *lock(&self.names) = Arc::new(names);
+        if !inner.services.is_told() {
+            return Ok(());
+        }
+        let rules = self.rules(inner);
+        if inner.rules.as_ref() == Some(&rules) {
+            return Ok(());
+        }
+        commit(&rules.batch()?).map_err(failed("set the packet rules"))?;
+        inner.rules = Some(rules);
+        Ok(())
+    }
+
+    fn rules(&self, inner: &Inner) -> Rules {
+        let mut rules = Rules {
+            table: self.settings.name.clone(),
+            prefix: self.prefix(),
+            router: Some(self.settings.router),
+            ..Rules::default()
+        };
+        for joined in inner.tasks.values() {
+            let links = joined.interfaces.iter();
+            let links = links.map(|own| (own.link.clone(), own.address));
+            rules.links.extend(links);
+            let networks = joined.attachments.iter().map(|own| &own.network);
+            rules.networks.extend(networks.map(network_rules));
+        }
+        inner.services.add_rules(&mut rules, self.settings.node);
+        rules
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn commit(batch: &[u8]) -> Result<(), NetlinkError> {
+    Socket::netfilter()?.commit(batch)
+}
+
+fn failed(what: &'static str) -> impl FnOnce(NetlinkError) -> NetworkError {
+    move |source| NetworkError::Netlink { what, source }
+}
