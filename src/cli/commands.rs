@@ -94,6 +94,8 @@ pub const COMMANDS: &[&Command] = &[
     &service::PS,
     &service::RM,
     &service::SCALE,
+    &service::update::ROLLBACK,
+    &service::update::UPDATE,
     &stats::STATS,
     &swarm::INIT,
     &swarm::join::JOIN,

@@ -310,6 +310,11 @@ impl Parsed {
         !self.list(long).is_empty()
     }
 
+    /// The names of the flags that were given.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().copied()
+    }
+
     /// Whether the switch is on.
     pub fn on(&self, long: &str) -> bool {
         self.text(long)

@@ -39,7 +39,8 @@ fn counted(columns: u16, done: u64, total: u64) -> String {
 /// Named lines of progress.
 #[derive(Debug)]
 pub struct Lines {
-    names: Vec<String>,
+    /// What each line shows, by name, in their order.
+    shown: Vec<(String, String)>,
     quiet: bool,
     columns: Option<u16>,
 }
@@ -51,7 +52,7 @@ impl Lines {
             .is_terminal()
             .then(|| terminal::size().map_or(80, |s| s.columns));
         Self {
-            names: Vec::new(),
+            shown: Vec::new(),
             quiet,
             columns,
         }
@@ -59,21 +60,23 @@ impl Lines {
 
     /// Whether nothing has been shown yet.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.shown.is_empty()
     }
 
-    /// Shows a text on the line of a name.
+    /// Shows a text on the line of a name, unless it is there already.
     pub fn set(&mut self, name: &str, text: &str) -> Result<(), Failure> {
-        let at = self.names.iter().position(|known| known == name);
-        if at.is_none() {
-            self.names.push(name.to_owned());
+        let at = self.shown.iter().position(|(known, _)| known == name);
+        match at.and_then(|at| self.shown.get_mut(at)) {
+            Some((_, shown)) if shown == text => return Ok(()),
+            Some((_, shown)) => text.clone_into(shown),
+            None => self.shown.push((name.to_owned(), text.to_owned())),
         }
         if self.quiet {
             return Ok(());
         }
         match (at, self.columns) {
             (Some(at), Some(_)) => {
-                let up = self.names.len() - at;
+                let up = self.shown.len() - at;
                 print(&format!("\x1b[{up}A\x1b[2K\r{name}: {text}\r\x1b[{up}B"))
             }
             _ => print(&format!("{name}: {text}\n")),

@@ -13,7 +13,7 @@ use crate::cli::env_file::file as file_failure;
 use crate::cli::failure::Failure;
 use crate::cli::flags::Parsed;
 use crate::cli::inspect::{self, Subject};
-use crate::cli::service::spec::map;
+use crate::cli::service::value::map;
 use crate::cli::table::{Listing, Row};
 use crate::host::wait::blocking;
 

@@ -9,6 +9,8 @@ pub mod port;
 pub mod pretty;
 pub mod progress;
 pub mod spec;
+pub mod update;
+pub mod value;
 
 use serde_json::Value;
 

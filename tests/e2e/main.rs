@@ -16,3 +16,4 @@ mod quickstart;
 mod runtime;
 mod secrets;
 mod tools;
+mod updates;

@@ -39,6 +39,11 @@ fn filters_and_format() {
 }
 
 #[test]
+fn updates() {
+    tell("updates");
+}
+
+#[test]
 fn bad_input() {
     tell("bad_input");
 }

@@ -132,6 +132,17 @@ impl Swarm {
         {
             return Some(format!("node {} is not ready", node.node.id));
         }
+        if let Some(Response::Services(services)) =
+            self.ask(Request::Services(Filters::default())).await
+        {
+            let updates = |view: &skep::wire::control::ServiceView| {
+                let update = view.service.update.as_ref();
+                update.is_some_and(|update| update.state.is_active())
+            };
+            if let Some(view) = services.iter().find(|view| updates(view)) {
+                return Some(format!("{} is updating", view.service.spec.name));
+            }
+        }
         let Some(Response::Tasks(tasks)) = self.ask(Request::Tasks(Filters::default())).await
         else {
             return None;

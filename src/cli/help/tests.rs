@@ -14,6 +14,7 @@ fn check(name: &str, expect: &str) {
 #[test]
 fn options_are_sorted_aligned_and_wrapped_as_dockers() {
     check("service create", include_str!("service_create.txt"));
+    check("service update", include_str!("service_update.txt"));
     check("service ls", include_str!("service_ls.txt"));
     check("node ps", include_str!("node_ps.txt"));
 }

@@ -18,7 +18,7 @@ pub const CREATE: Command = Command {
     usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
     about: "Create a new service",
     args: Args::Program(1),
-    flags: options::FLAGS,
+    flags: options::CREATE,
     run: Run(|context, parsed| Box::pin(create(context, parsed))),
 };
 

@@ -1,57 +1,61 @@
-//! The flags of `service create`.
+//! The flags of `service create` and `service update`.
+
+mod create;
+mod update;
 
 use crate::cli::flags::{Flag, Kind};
-use crate::cli::service::{DETACH, check, mount, port, spec};
+use crate::cli::service::{DETACH, value};
 
-/// Every flag, sorted by name.
-pub const FLAGS: &[Flag] = &[
+/// Every flag of `service create`, sorted by name.
+pub const CREATE: &[Flag] = &merged::<{ BOTH.len() + create::OWN.len() }>(create::OWN);
+/// Every flag of `service update`, sorted by name.
+pub const UPDATE: &[Flag] = &merged::<{ BOTH.len() + update::OWN.len() }>(update::OWN);
+
+/// The flags of both, in their order, with those of one of the two.
+const fn merged<const N: usize>(own: &[Flag]) -> [Flag; N] {
+    let mut all = [DETACH; N];
+    let (mut at, mut both) = (0, 0);
+    while at < N {
+        let of_own = at - both;
+        let takes_own = both == BOTH.len()
+            || of_own < own.len() && is_before(own[of_own].long, BOTH[both].long);
+        if takes_own {
+            all[at] = own[of_own];
+        } else {
+            all[at] = BOTH[both];
+            both += 1;
+        }
+        at += 1;
+    }
+    all
+}
+
+const fn is_before(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() {
+        if one[at] != other[at] {
+            return one[at] < other[at];
+        }
+        at += 1;
+    }
+    one.len() < other.len()
+}
+
+/// The flags that both have in the same words.
+const BOTH: &[Flag] = &[
     Flag::new("cap-add", Kind::List, "Add Linux capabilities"),
     Flag::new("cap-drop", Kind::List, "Drop Linux capabilities"),
     Flag::new(
-        "config",
-        Kind::Many("config", port::check_file),
-        "Specify configurations to expose to the service",
-    ),
-    Flag::new("constraint", Kind::List, "Placement constraints"),
-    Flag::new(
-        "container-label",
-        Kind::Many("list", check::check_label),
-        "Container labels",
+        "credential-spec",
+        Kind::One("credential-spec", value::check_credential_spec),
+        "Credential spec for managed service account (Windows only)",
     ),
     DETACH,
     Flag::new(
-        "dns",
-        Kind::Many("list", check::check_ip),
-        "Set custom DNS servers",
-    ),
-    Flag::new("dns-option", Kind::List, "Set DNS options"),
-    Flag::new("dns-search", Kind::List, "Set custom DNS search domains"),
-    Flag::new(
-        "endpoint-mode",
-        Kind::Text,
-        "Endpoint mode (vip or dnsrr) (default \"vip\")",
-    ),
-    Flag::new(
         "entrypoint",
-        Kind::One("command", spec::check_words),
+        Kind::One("command", value::check_words),
         "Overwrite the default ENTRYPOINT of the image",
-    ),
-    Flag::new(
-        "env",
-        Kind::Many("list", check::check_env),
-        "Set environment variables",
-    )
-    .short('e'),
-    Flag::new(
-        "env-file",
-        Kind::List,
-        "Read in a file of environment variables",
-    ),
-    Flag::new("generic-resource", Kind::List, "User defined resources"),
-    Flag::new(
-        "group",
-        Kind::List,
-        "Set one or more supplementary user groups for the container",
     ),
     Flag::new("health-cmd", Kind::Text, "Command to run to check health"),
     Flag::new(
@@ -80,11 +84,6 @@ pub const FLAGS: &[Flag] = &[
         Kind::Duration,
         "Maximum time to allow one check to run (ms|s|m|h)",
     ),
-    Flag::new(
-        "host",
-        Kind::Many("list", check::check_host),
-        "Set one or more custom host-to-IP mappings (host:ip)",
-    ),
     Flag::new("hostname", Kind::Text, "Container hostname"),
     Flag::new(
         "init",
@@ -93,12 +92,6 @@ pub const FLAGS: &[Flag] = &[
             processes",
     ),
     Flag::new("isolation", Kind::Text, "Service container isolation mode"),
-    Flag::new(
-        "label",
-        Kind::Many("list", check::check_label),
-        "Service labels",
-    )
-    .short('l'),
     Flag::new("limit-cpu", Kind::Decimal, "Limit CPUs"),
     Flag::new("limit-memory", Kind::Bytes, "Limit Memory"),
     Flag::new(
@@ -112,23 +105,6 @@ pub const FLAGS: &[Flag] = &[
         "max-concurrent",
         Kind::Uint,
         "Number of job tasks to run concurrently (default equal to --replicas)",
-    ),
-    Flag::new(
-        "mode",
-        Kind::Text,
-        "Service mode (\"replicated\", \"global\", \"replicated-job\", \
-            \"global-job\") (default \"replicated\")",
-    ),
-    Flag::new(
-        "mount",
-        Kind::Many("mount", mount::check),
-        "Attach a filesystem mount to the service",
-    ),
-    Flag::new("name", Kind::Text, "Service name"),
-    Flag::new(
-        "network",
-        Kind::Many("network", port::check_network),
-        "Network attachments",
     ),
     Flag::new(
         "no-healthcheck",
@@ -146,17 +122,6 @@ pub const FLAGS: &[Flag] = &[
         Kind::Int,
         "Tune host's OOM preferences (-1000 to 1000)",
     ),
-    Flag::new(
-        "placement-pref",
-        Kind::Many("pref", spec::check_preference),
-        "Add a placement preference",
-    ),
-    Flag::new(
-        "publish",
-        Kind::Many("port", port::check),
-        "Publish a port as a node port",
-    )
-    .short('p'),
     Flag::new("quiet", Kind::Switch, "Suppress progress output").short('q'),
     Flag::new(
         "read-only",
@@ -172,17 +137,6 @@ pub const FLAGS: &[Flag] = &[
     Flag::new("reserve-cpu", Kind::Decimal, "Reserve CPUs"),
     Flag::new("reserve-memory", Kind::Bytes, "Reserve Memory"),
     Flag::new(
-        "restart-condition",
-        Kind::Text,
-        "Restart when condition is met (\"none\", \"on-failure\", \"any\") \
-            (default \"any\")",
-    ),
-    Flag::new(
-        "restart-delay",
-        Kind::Duration,
-        "Delay between restart attempts (ns|us|ms|s|m|h) (default 5s)",
-    ),
-    Flag::new(
         "restart-max-attempts",
         Kind::Uint,
         "Maximum number of restarts before giving up",
@@ -192,91 +146,8 @@ pub const FLAGS: &[Flag] = &[
         Kind::Duration,
         "Window used to evaluate the restart policy (ns|us|ms|s|m|h)",
     ),
-    Flag::new(
-        "rollback-delay",
-        Kind::Duration,
-        "Delay between task rollbacks (ns|us|ms|s|m|h) (default 0s)",
-    ),
-    Flag::new(
-        "rollback-failure-action",
-        Kind::Text,
-        "Action on rollback failure (\"pause\", \"continue\") (default \"pause\")",
-    ),
-    Flag::new(
-        "rollback-max-failure-ratio",
-        Kind::Float,
-        "Failure rate to tolerate during a rollback (default 0)",
-    ),
-    Flag::new(
-        "rollback-monitor",
-        Kind::Duration,
-        "Duration after each task rollback to monitor for failure \
-            (ns|us|ms|s|m|h) (default 5s)",
-    ),
-    Flag::new(
-        "rollback-order",
-        Kind::Text,
-        "Rollback order (\"start-first\", \"stop-first\") (default \
-            \"stop-first\")",
-    ),
-    Flag::new(
-        "rollback-parallelism",
-        Kind::Uint,
-        "Maximum number of tasks rolled back simultaneously (0 to roll back all \
-            at once) (default 1)",
-    ),
-    Flag::new(
-        "secret",
-        Kind::Many("secret", port::check_file),
-        "Specify secrets to expose to the service",
-    ),
-    Flag::new(
-        "stop-grace-period",
-        Kind::Duration,
-        "Time to wait before force killing a container (ns|us|ms|s|m|h) (default \
-            10s)",
-    ),
     Flag::new("stop-signal", Kind::Text, "Signal to stop the container"),
-    Flag::new("sysctl", Kind::List, "Sysctl options"),
     Flag::new("tty", Kind::Switch, "Allocate a pseudo-TTY").short('t'),
-    Flag::new(
-        "ulimit",
-        Kind::Many("ulimit", spec::check_ulimit),
-        "Ulimit options (default [])",
-    ),
-    Flag::new(
-        "update-delay",
-        Kind::Duration,
-        "Delay between updates (ns|us|ms|s|m|h) (default 0s)",
-    ),
-    Flag::new(
-        "update-failure-action",
-        Kind::Text,
-        "Action on update failure (\"pause\", \"continue\", \"rollback\") \
-            (default \"pause\")",
-    ),
-    Flag::new(
-        "update-max-failure-ratio",
-        Kind::Float,
-        "Failure rate to tolerate during an update (default 0)",
-    ),
-    Flag::new(
-        "update-monitor",
-        Kind::Duration,
-        "Duration after each task update to monitor for failure (ns|us|ms|s|m|h) \
-            (default 5s)",
-    ),
-    Flag::new(
-        "update-order",
-        Kind::Text,
-        "Update order (\"start-first\", \"stop-first\") (default \"stop-first\")",
-    ),
-    Flag::new(
-        "update-parallelism",
-        Kind::Uint,
-        "Maximum number of tasks updated simultaneously (0 to update all at once) \
-            (default 1)",
-    ),
     Flag::new(
         "user",
         Kind::Text,

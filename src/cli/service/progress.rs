@@ -61,7 +61,7 @@ async fn watch(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> 
         done: false,
     };
     let mut since: Option<Stopwatch> = None;
-    let mut rolls_back = false;
+    let (mut rolls_back, mut last_word) = (false, None);
     loop {
         let service = context
             .client
@@ -70,21 +70,18 @@ async fn watch(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> 
         match text(&service, "/UpdateStatus/State") {
             "updating" => rolls_back = false,
             "completed" if since.is_none() => return Ok(()),
-            state @ ("paused" | "rollback_paused") => {
-                let what = if state == "paused" {
-                    "update"
-                } else {
-                    "rollback"
-                };
-                let message = text(&service, "/UpdateStatus/Message");
-                return Err(Failure::Reported(format!(
-                    "service {what} paused: {message}"
-                )));
-            }
-            "rollback_started" | "rollback_completed" => {
+            "paused" => return Err(paused("update", &service)),
+            "rollback_paused" => return Err(paused("rollback", &service)),
+            "rollback_started" => {
                 let message = text(&service, "/UpdateStatus/Message");
                 if !rolls_back && !message.is_empty() {
                     view.lines.set("rollback", message)?;
+                }
+                rolls_back = true;
+            }
+            "rollback_completed" => {
+                if since.is_none() {
+                    last_word = Some(text(&service, "/UpdateStatus/Message").to_owned());
                 }
                 rolls_back = true;
             }
@@ -92,7 +89,10 @@ async fn watch(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> 
         }
         let monitor = monitor(&service);
         if since.is_some_and(|since| since.elapsed() >= monitor) {
-            return view.lines.set("verify", &format!("Service {id} converged"));
+            view.lines
+                .set("verify", &format!("Service {id} converged"))?;
+            let last_word = last_word.map(|word| view.lines.set("rollback", &word));
+            return last_word.unwrap_or(Ok(()));
         }
         let tasks = up_to_date(&context.client, id).await?;
         let converged = view.update(&service, &tasks, rolls_back)?;
@@ -115,6 +115,11 @@ async fn watch(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> 
         };
         sleep(Duration::from_millis(POLL_MS)).await;
     }
+}
+
+fn paused(what: &str, service: &Value) -> Failure {
+    let message = text(service, "/UpdateStatus/Message");
+    Failure::Reported(format!("service {what} paused: {message}"))
 }
 
 fn monitor(service: &Value) -> Duration {

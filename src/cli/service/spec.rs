@@ -6,11 +6,14 @@ use serde_json::{Map, Value, json};
 use crate::cli::env_file;
 use crate::cli::failure::Failure;
 use crate::cli::flags::Parsed;
+use crate::cli::service::value::{self, map};
 use crate::cli::service::{mount, port};
 use crate::cli::units;
 
-const RESTART_DELAY_NS: i64 = 5_000_000_000;
-const MONITOR_NS: i64 = 5_000_000_000;
+/// The delay between restarts of a service that says anything of restarts but that.
+pub const RESTART_DELAY_NS: i64 = 5_000_000_000;
+/// For how long an update watches its tasks if it says anything but that.
+pub const MONITOR_NS: i64 = 5_000_000_000;
 
 /// The spec for the image and the arguments given; networks, secrets and configs are still names.
 pub fn build(parsed: &Parsed) -> Result<Value, Failure> {
@@ -31,7 +34,7 @@ pub fn build(parsed: &Parsed) -> Result<Value, Failure> {
     task.insert("Resources".to_owned(), resources(parsed));
     put(&mut task, "RestartPolicy", restart_policy(parsed));
     task.insert("Placement".to_owned(), placement(parsed));
-    put(&mut task, "LogDriver", log_driver(parsed));
+    put(&mut task, "LogDriver", log_driver(parsed)?);
     task.insert("ForceUpdate".to_owned(), 0.into());
 
     let mut spec = Map::new();
@@ -54,7 +57,9 @@ fn container(parsed: &Parsed) -> Result<Value, Failure> {
         "Labels",
         some(map(parsed.list("container-label"))),
     );
-    let command = parsed.text("entrypoint").and_then(|text| words(text).ok());
+    let command = parsed
+        .text("entrypoint")
+        .and_then(|text| value::words(text).ok());
     put(&mut all, "Command", command.map(Value::from));
     put(
         &mut all,
@@ -66,6 +71,7 @@ fn container(parsed: &Parsed) -> Result<Value, Failure> {
     put(&mut all, "Dir", text(parsed, "workdir"));
     put(&mut all, "User", text(parsed, "user"));
     put(&mut all, "Groups", strings(parsed.list("group")));
+    put(&mut all, "Privileges", privileges(parsed));
     all.insert("Init".to_owned(), parsed.on("init").into());
     put(&mut all, "StopSignal", text(parsed, "stop-signal"));
     put(&mut all, "TTY", parsed.on("tty").then(|| true.into()));
@@ -85,17 +91,21 @@ fn container(parsed: &Parsed) -> Result<Value, Failure> {
         parsed.duration_ns("stop-grace-period").map(Value::from),
     );
     put(&mut all, "Healthcheck", health(parsed)?);
-    put(&mut all, "Hosts", some(hosts(parsed.list("host"))));
+    put(&mut all, "Hosts", some(value::hosts(parsed.list("host"))));
     all.insert("DNSConfig".to_owned(), dns(parsed));
     put(&mut all, "Isolation", text(parsed, "isolation"));
     put(&mut all, "Sysctls", some(map(parsed.list("sysctl"))));
-    let (add, drop) = capabilities(parsed);
+    let (add, mut drop) = (
+        value::capabilities(parsed.list("cap-add")),
+        value::capabilities(parsed.list("cap-drop")),
+    );
+    drop.retain(|name| !add.contains(name));
     put(&mut all, "CapabilityAdd", strings(&add));
     put(&mut all, "CapabilityDrop", strings(&drop));
     let ulimits = parsed
         .list("ulimit")
         .iter()
-        .filter_map(|text| ulimit(text).ok());
+        .filter_map(|text| value::ulimit(text).ok());
     put(
         &mut all,
         "Ulimits",
@@ -104,6 +114,11 @@ fn container(parsed: &Parsed) -> Result<Value, Failure> {
     let score = parsed.int("oom-score-adj").filter(|score| *score != 0);
     put(&mut all, "OomScoreAdj", score.map(Value::from));
     Ok(all.into())
+}
+
+fn privileges(parsed: &Parsed) -> Option<Value> {
+    let given = value::credential_spec(parsed.text("credential-spec")?);
+    given.ok().map(|given| json!({"CredentialSpec": given}))
 }
 
 fn mode(parsed: &Parsed) -> Result<Value, Failure> {
@@ -155,13 +170,8 @@ fn resources(parsed: &Parsed) -> Value {
             .and_then(|text| units::parse_bytes(text).ok())
     };
     let set = |number: Option<i64>| number.filter(|n| *n != 0).map(Value::from);
-    let generic = parsed.list("generic-resource").iter().map(|text| {
-        let (kind, value) = text.split_once('=').unwrap_or((text, ""));
-        match value.parse::<i64>() {
-            Ok(count) => json!({"DiscreteResourceSpec": {"Kind": kind, "Value": count}}),
-            Err(_) => json!({"NamedResourceSpec": {"Kind": kind, "Value": value}}),
-        }
-    });
+    let generic = parsed.list("generic-resource").iter();
+    let generic = generic.filter_map(|text| value::generic(text).ok());
     json!({
         "Limits": object([
             ("NanoCPUs", set(cpus("limit-cpu"))),
@@ -247,7 +257,7 @@ fn placement(parsed: &Parsed) -> Value {
     let preferences = parsed
         .list("placement-pref")
         .iter()
-        .filter_map(|p| preference(p).ok());
+        .filter_map(|p| value::preference(p).ok());
     let most = parsed.uint("replicas-max-per-node").filter(|n| *n > 0);
     object([
         ("Constraints", strings(parsed.list("constraint"))),
@@ -256,12 +266,20 @@ fn placement(parsed: &Parsed) -> Value {
     ])
 }
 
-fn log_driver(parsed: &Parsed) -> Option<Value> {
-    let name = parsed.text("log-driver").filter(|name| !name.is_empty())?;
-    Some(object([
-        ("Name", Some(name.into())),
-        ("Options", some(map(parsed.list("log-opt")))),
-    ]))
+/// The log driver, with its options.
+pub fn log_driver(parsed: &Parsed) -> Result<Option<Value>, Failure> {
+    let name = parsed.text("log-driver").filter(|name| !name.is_empty());
+    if name.is_none() && parsed.given("log-opt") {
+        return Err(Failure::Conflict(
+            "log-opt can only be used with log-driver",
+        ));
+    }
+    Ok(name.map(|name| {
+        object([
+            ("Name", Some(name.into())),
+            ("Options", some(map(parsed.list("log-opt")))),
+        ])
+    }))
 }
 
 fn endpoint(parsed: &Parsed) -> Value {
@@ -326,100 +344,6 @@ fn dns(parsed: &Parsed) -> Value {
     ])
 }
 
-/// `host:ip` the way a hosts file has it: `ip host`.
-fn hosts(given: &[String]) -> Value {
-    let line = |host: &String| match host.split_once([':', '=']) {
-        Some((name, ip)) => format!("{} {name}", ip.trim_matches(['[', ']'])),
-        None => host.clone(),
-    };
-    given.iter().map(line).collect::<Vec<_>>().into()
-}
-
-/// Capabilities in their full names, sorted; what is both added and dropped is added.
-fn capabilities(parsed: &Parsed) -> (Vec<String>, Vec<String>) {
-    let full = |name: &String| match name.to_uppercase() {
-        all if all == "ALL" => all,
-        name if name.starts_with("CAP_") => name,
-        name => format!("CAP_{name}"),
-    };
-    let all = |flag| {
-        let mut names: Vec<String> = parsed.list(flag).iter().map(full).collect();
-        names.sort_unstable();
-        names.dedup();
-        match names.iter().any(|name| name == "ALL") {
-            true => vec!["ALL".to_owned()],
-            false => names,
-        }
-    };
-    let (add, mut drop) = (all("cap-add"), all("cap-drop"));
-    drop.retain(|name| !add.contains(name));
-    (add, drop)
-}
-
-fn ulimit(text: &str) -> Result<Value, String> {
-    let invalid = || format!("invalid ulimit argument: {text}");
-    let (name, limits) = text.split_once('=').ok_or_else(invalid)?;
-    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
-    let (soft, hard) = (units::parse_int(soft)?, units::parse_int(hard)?);
-    match hard != -1 && (soft > hard || soft == -1) {
-        true => Err(format!(
-            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
-        )),
-        false => Ok(json!({"Name": name, "Hard": hard, "Soft": soft})),
-    }
-}
-
-fn preference(text: &str) -> Result<Value, String> {
-    match text.split_once('=') {
-        Some(("spread", by)) => Ok(json!({"Spread": {"SpreadDescriptor": by}})),
-        Some((other, _)) => Err(format!(
-            "unsupported placement preference {other} (only spread is supported)"
-        )),
-        None => Err("placement preference must be of the format \"<strategy>=<arg>\"".to_owned()),
-    }
-}
-
-/// Splits a command as a shell does, as far as blanks, quotes and backslashes go.
-fn words(text: &str) -> Result<Vec<String>, String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None | Some('"'), '\\') => {
-                let next = chars.next().ok_or("EOF found after escape character")?;
-                word.get_or_insert_default().push(next);
-            }
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    match quote {
-        Some(_) => Err("EOF found when expecting closing quote".to_owned()),
-        None => Ok(words),
-    }
-}
-
-/// Whether `--entrypoint` can be split.
-pub fn check_words(text: &str) -> Result<(), String> {
-    words(text).map(drop)
-}
-
-/// Whether `--ulimit` has a name and limits.
-pub fn check_ulimit(text: &str) -> Result<(), String> {
-    ulimit(text).map(drop)
-}
-
-/// Whether `--placement-pref` is one that exists.
-pub fn check_preference(text: &str) -> Result<(), String> {
-    preference(text).map(drop)
-}
-
 fn put(object: &mut Map<String, Value>, name: &str, value: Option<Value>) {
     object.extend(value.map(|value| (name.to_owned(), value)));
 }
@@ -454,15 +378,6 @@ fn duration(parsed: &Parsed, flag: &str) -> Option<Value> {
 
 fn strings(values: &[String]) -> Option<Value> {
     some(values.to_vec().into())
-}
-
-/// `name=value` pairs as an object; a name alone has an empty value.
-pub fn map(pairs: &[String]) -> Value {
-    let pair = |pair: &String| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name.to_owned(), Value::from(value))
-    };
-    Value::Object(pairs.iter().map(pair).collect())
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@ use std::ffi::OsString;
 
 use super::*;
 use crate::cli::flags::Args;
-use crate::cli::service::options::FLAGS;
+use crate::cli::service::options::CREATE;
+use crate::cli::service::value::words;
 
 fn parse(line: &str) -> Parsed {
     let words = words(line).unwrap().into_iter().map(OsString::from);
-    Parsed::parse(words, FLAGS, Args::Program(1)).unwrap()
+    Parsed::parse(words, CREATE, Args::Program(1)).unwrap()
 }
 
 #[track_caller]
@@ -163,15 +164,11 @@ fn what_excludes_itself_is_refused() {
         "invalid mode \"x\": use replicated, global, replicated-job or global-job",
     );
     refuses(
+        "--log-opt max-size=1m bb:1",
+        "log-opt can only be used with log-driver",
+    );
+    refuses(
         "--mode global-job --update-delay 1s bb:1",
         "update and rollback configuration is not supported for jobs",
     );
-}
-
-#[test]
-fn a_value_that_is_not_understood_is_refused_before_anything_is_sent() {
-    assert!(check_words("sh -c 'open").is_err());
-    assert!(check_ulimit("nofile=20:10").is_err());
-    assert!(check_ulimit("nofile").is_err());
-    assert!(check_preference("pack=x").is_err());
 }
