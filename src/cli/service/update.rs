@@ -5,12 +5,14 @@ mod lists;
 #[cfg(test)]
 mod tests;
 
+use hyper::Method;
 use serde_json::Value;
 
 use crate::cli::answer::{list, text, uint};
-use crate::cli::client::{Client, escape, with_query};
+use crate::cli::client::{Client, escape, json, with_query};
 use crate::cli::commands::Run;
-use crate::cli::context::{Context, print};
+use crate::cli::context::{Context, print, print_error_bytes};
+use crate::cli::credentials::Keychain;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
 use crate::cli::service::{DETACH, options, pin, port, progress, warn};
@@ -58,15 +60,27 @@ async fn update(context: Context, parsed: Parsed) -> Result<(), Failure> {
         &mut service["Spec"]["TaskTemplate"],
     )
     .await?;
+    let image = text(&service, "/Spec/TaskTemplate/ContainerSpec/Image").to_owned();
+    let auth = Keychain::of_user().header_for(&image)?;
     if parsed.given("image") && !parsed.on("no-resolve-image") {
-        pin::pin(&context.client, &mut service["Spec"]["TaskTemplate"]).await;
+        let task = &mut service["Spec"]["TaskTemplate"];
+        if !pin::pin(&context.client, task, auth.clone()).await {
+            print_error_bytes(format!("{}\n", pin::warning(&image)).as_bytes())?;
+        }
     }
-    send(&context, &parsed, &service, &[("registryAuthFrom", "spec")]).await
+    match parsed.on("with-registry-auth") {
+        true => send(&context, &parsed, &service, &[], auth).await,
+        false => {
+            let query = [("registryAuthFrom", "spec")];
+            send(&context, &parsed, &service, &query, None).await
+        }
+    }
 }
 
 async fn roll_back(context: Context, parsed: Parsed) -> Result<(), Failure> {
     let service = find(&context.client, &parsed).await?;
-    send(&context, &parsed, &service, &[("rollback", "previous")]).await
+    let query = [("rollback", "previous")];
+    send(&context, &parsed, &service, &query, None).await
 }
 
 async fn find(client: &Client, parsed: &Parsed) -> Result<Value, Failure> {
@@ -80,13 +94,15 @@ async fn send(
     parsed: &Parsed,
     service: &Value,
     query: &[(&str, &str)],
+    auth: Option<String>,
 ) -> Result<(), Failure> {
     let id = text(service, "/ID");
     let version = uint(service, "/Version/Index").to_string();
     let mut all = vec![("version", version.as_str())];
     all.extend(query);
     let path = with_query(&format!("/services/{id}/update"), &all);
-    let answer = context.client.post(&path, &service["Spec"]).await?;
+    let request = json(&service["Spec"]).signed(auth);
+    let answer = context.client.json(Method::POST, &path, request).await?;
     warn(&answer)?;
     print(&format!("{}\n", parsed.args.join("\n")))?;
     match parsed.on("detach") {
