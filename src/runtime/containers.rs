@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use crate::runtime::making::Making;
 use crate::runtime::plan::Plan;
 use crate::runtime::shim::status::{REPORT_BYTES_MAX, Report};
 use crate::runtime::signal::send;
+use crate::runtime::zygote::Zygote;
 
 /// Log kept for one attempt, and for all of a host together.
 pub const LOG_BYTES: u32 = 256 << 10;
@@ -76,6 +77,7 @@ pub struct Runtime {
     contents: Contents,
     has_device_guard: bool,
     making: Making,
+    zygote: Zygote,
 }
 
 /// Something about a container could not be done. Users see this.
@@ -131,6 +133,7 @@ impl Runtime {
             contents: Contents::default(),
             has_device_guard,
             making: Making::default(),
+            zygote: Zygote::default(),
         })
     }
 
@@ -361,14 +364,12 @@ impl Runtime {
         let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
         let (read, write) = pipe.map_err(|error| failed("make a pipe")(error.into()))?;
         let content = self.contents.take(id).map(Content::into_file);
-        let mut command = self.command();
-        command
-            .arg("shim")
-            .arg(dir)
-            .stdin(content.map_or_else(Stdio::null, Stdio::from))
-            .stdout(write)
-            .stderr(Stdio::null());
-        self.spawn(&mut command)?;
+        let null = || fs::File::open("/dev/null");
+        let input = content.map_or_else(null, Ok);
+        let input = input.map_err(failed("open /dev/null"))?;
+        let ends = [input.as_fd(), write.as_fd()];
+        let forked = self.zygote.fork(self.command(), dir, ends);
+        forked.map_err(failed("start the shim"))?;
         Ok(read)
     }
 

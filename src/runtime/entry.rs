@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::runtime::{hello, init, shim};
+use crate::runtime::{hello, init, shim, zygote};
 
 /// Runs one of those faces if the arguments (without the program's name) ask for it.
 pub fn run(args: &[OsString]) -> Option<ExitCode> {
     let (face, rest) = args.split_first()?;
     match (face.to_str()?, rest) {
-        ("shim", [dir]) => Some(shim::run(Path::new(dir))),
+        ("zygote", [_room_for_names]) => Some(zygote::run()),
         ("exec-shim", [dir, name]) => Some(shim::tenant::run(Path::new(dir), name.to_str()?)),
         ("init", command) => Some(init::run(command)),
         ("hello", []) => Some(hello::run()),

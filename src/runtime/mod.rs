@@ -14,6 +14,7 @@ pub mod log;
 mod init;
 mod hello;
 pub mod shim;
+mod zygote;
 pub mod entry;
 mod making;
 pub mod content;

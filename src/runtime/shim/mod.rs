@@ -1,7 +1,7 @@
-//! `skep shim DIR`: one single-threaded process per container attempt. It builds and starts the
-//! container with libcontainer, takes its output, waits for it and writes down how it ended; it
-//! survives the daemon. Only this folder names libcontainer, which forks and changes directory and
-//! so must never run in a process with threads.
+//! `skep shim DIR`, forked from the zygote: one single-threaded process per container attempt. It
+//! builds and starts the container with libcontainer, takes its output, waits for it and writes
+//! down how it ended; it survives the daemon. Only this folder names libcontainer, which forks and
+//! changes directory and so must never run in a process with threads.
 //!
 //! Memory is what a shim costs: it keeps two pipes, a log file and a buffer.
 

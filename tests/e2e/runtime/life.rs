@@ -144,6 +144,37 @@ fn the_end_of_a_shim_is_the_end_of_its_container_with_an_unknown_exit() {
 }
 
 #[test]
+fn shims_outlive_the_zygote_and_the_next_one_has_another() {
+    let Some(host) = host("zygote") else { return };
+    let start = |letter| {
+        block_on(host.runtime.prepare(host.plan(letter, FOR_EVER))).unwrap();
+        let running = block_on(host.runtime.start(&id(letter))).unwrap();
+        host.await_line(&id(letter), "ready");
+        running
+    };
+    let first = start('a');
+    let zygote = parent(first.shim.pid);
+    kill_9(ProcessMark::of(zygote).unwrap());
+    let second = start('b');
+    assert!(first.shim.is_there() && first.init.unwrap().is_there());
+    assert_ne!(parent(second.shim.pid), zygote);
+    for letter in ['a', 'b'] {
+        host.runtime.signal(&id(letter), 15).unwrap();
+        let exit = block_on(host.runtime.wait(&id(letter))).unwrap();
+        assert_eq!(exit.code, Some(3));
+        block_on(host.runtime.remove(&id(letter))).unwrap();
+    }
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+/// Who forked a process.
+fn parent(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, after_name) = stat.rsplit_once(')').unwrap();
+    after_name.split(' ').nth(2).unwrap().parse().unwrap()
+}
+
+#[test]
 fn a_shim_killed_while_no_daemon_ran_is_swept_at_the_next_start() {
     let Some(mut host) = host("sweep") else {
         return;
