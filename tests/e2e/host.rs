@@ -114,6 +114,9 @@ impl Host {
             .arg("--run-dir")
             .arg(self.path("run"))
             .args(["-H", &self.socket()]);
+        // It trusts nobody but whom a test names.
+        command.env("SSL_CERT_FILE", self.path("roots.crt"));
+        command.env_remove("SSL_CERT_DIR");
         if self.seat.is_none() {
             // Other hosts of the machine's own network have taken the usual port.
             command.args(["--listen", "127.0.0.1:0"]);
@@ -166,6 +169,7 @@ impl Host {
         command
             .args(["-H", &self.socket()])
             .args(args)
+            .env("DOCKER_CONFIG", self.path("docker-config"))
             .stdin(Stdio::null());
         command.output().expect("skep runs")
     }

@@ -13,6 +13,7 @@ mod image;
 mod lan;
 mod limits;
 mod quickstart;
+mod registry;
 mod runtime;
 mod secrets;
 mod tools;

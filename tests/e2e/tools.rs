@@ -40,9 +40,22 @@ pub fn docker_clis() -> &'static [PathBuf] {
     static CLIS: OnceLock<Vec<PathBuf>> = OnceLock::new();
     CLIS.get_or_init(|| {
         let mut clis: Vec<PathBuf> = installed("docker").into_iter().collect();
-        clis.extend(debian_docker());
+        clis.extend(unpacked("docker.io", "usr/bin/docker"));
         clis
     })
+}
+
+/// Debian's registry.
+pub fn registry() -> Option<&'static Path> {
+    static REGISTRY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    REGISTRY
+        .get_or_init(|| unpacked("docker-registry", "usr/bin/docker-registry"))
+        .as_deref()
+}
+
+/// Whether there is curl, installed if need be.
+pub fn curl() -> bool {
+    installed("curl").is_some() || install("curl")
 }
 
 fn installed(program: &str) -> Option<PathBuf> {
@@ -52,18 +65,19 @@ fn installed(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Debian's docker.io package, unpacked beside the test's build rather than installed.
-fn debian_docker() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docker.io");
-    let docker = dir.join("usr/bin/docker");
-    if docker.is_file() {
-        return Some(docker);
+/// A program of a Debian package, which is unpacked beside the test's build rather than installed.
+fn unpacked(package: &str, program: &str) -> Option<PathBuf> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package);
+    let program = dir.join(program);
+    if program.is_file() {
+        return Some(program);
     }
     std::fs::create_dir_all(&dir).ok()?;
-    let script =
-        "apt-get update -qq && apt-get download -qq docker.io && dpkg -x docker.io_*.deb .";
-    let done = quiet(Command::new("sh").args(["-c", script]).current_dir(&dir));
-    (done && docker.is_file()).then_some(docker)
+    let script = format!(
+        "apt-get update -qq && apt-get download -qq {package} && dpkg -x {package}_*.deb ."
+    );
+    let done = quiet(Command::new("sh").args(["-c", &script]).current_dir(&dir));
+    (done && program.is_file()).then_some(program)
 }
 
 fn install(package: &str) -> bool {

@@ -20,19 +20,18 @@ const BUNDLES: [&str; 5] = [
 const BUNDLE_BYTES_MAX: u64 = 4 << 20;
 const FILES_MAX: usize = 256;
 
-/// The roots that this host trusts for every registry.
+/// The roots that this host trusts for every registry: the system's, or those that the environment
+/// names, as OpenSSL reads it.
 pub fn system_roots() -> Vec<Certificate<'static>> {
-    if let Some(dir) = std::env::var_os("SSL_CERT_DIR") {
-        let files = files_in(Path::new(&dir), &["crt", "pem", "0"]);
-        return files.iter().flat_map(|file| read(file)).collect();
+    let set = |name| std::env::var_os(name).map(PathBuf::from);
+    let (file, dir) = (set("SSL_CERT_FILE"), set("SSL_CERT_DIR"));
+    if file.is_none() && dir.is_none() {
+        let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
+        return bundle.map(read).unwrap_or_default();
     }
-    match std::env::var_os("SSL_CERT_FILE") {
-        Some(file) => read(Path::new(&file)),
-        None => {
-            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists());
-            bundle.map(read).unwrap_or_default()
-        }
-    }
+    let in_dir = dir.map(|dir| files_in(&dir, &["crt", "pem", "0"]));
+    let files = file.into_iter().chain(in_dir.into_iter().flatten());
+    files.flat_map(|file| read(&file)).collect()
 }
 
 /// The roots that this host trusts for one registry only.
