@@ -4,7 +4,7 @@ use crate::host::rng::Rng;
 use crate::manager::allocator::{services, tasks};
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
-use crate::manager::orchestrator::{global, reap, replicated, restart, update};
+use crate::manager::orchestrator::{global, jobs, reap, replicated, restart, update};
 use crate::manager::scheduler;
 use crate::model::change::Change;
 use crate::model::state::State;
@@ -24,11 +24,12 @@ pub struct View<'a> {
 pub(super) type Pass = fn(&View<'_>, &Dirty, &mut Rng) -> Vec<Change>;
 
 /// In the order in which they run.
-pub(super) const PASSES: [Pass; 9] = [
+pub(super) const PASSES: [Pass; 10] = [
     reap::pass,
     replicated::pass,
     global::pass,
     restart::pass,
+    jobs::pass,
     update::pass,
     restart::promote,
     services::pass,

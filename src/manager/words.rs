@@ -126,7 +126,7 @@ impl World {
         self.state.apply(index, &Batch { at, changes });
     }
 
-    /// `service NAME xN|global OPTION…`
+    /// `service NAME xN|global|jobTOTAL/CONCURRENT|global-job OPTION…`
     fn service(&mut self, words: &mut Words<'_>) {
         let name = words.next().unwrap();
         let mut spec = ServiceSpec {

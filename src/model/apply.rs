@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
 use crate::model::id::{ServiceId, TaskId};
 use crate::model::object::{
-    Cluster, Config, Endpoint, Meta, Network, Node, Secret, Service, Task, TaskState, TaskStatus,
-    UpdateState, UpdateStatus,
+    Cluster, Config, Endpoint, JobStatus, Meta, Network, Node, Secret, Service, Task, TaskState,
+    TaskStatus, UpdateState, UpdateStatus,
 };
 use crate::model::spec::service::ServiceSpec;
 use crate::model::state::{Object, ObjectId, State};
@@ -274,6 +274,7 @@ impl State {
             task_version: stamp.index,
             update: None,
             endpoint: Endpoint::default(),
+            job: spec.mode.is_job().then(|| JobStatus::begun(stamp.at)),
         };
         self.put(
             ObjectId::Service(id),
@@ -313,7 +314,9 @@ impl State {
             failures: 0,
         };
         let previous = back.keeps_spec.then(|| old.spec.clone());
-        self.respecify(stamp, &old, spec, previous, Some(status));
+        // A job is executed anew, not updated.
+        let status = old.job.is_none().then_some(status);
+        self.respecify(stamp, &old, spec, previous, status);
     }
 
     /// Gives a service another spec. Tasks that were made from the same task spec are up to date:
@@ -348,6 +351,7 @@ impl State {
             task_version,
             update,
             endpoint: old.endpoint.clone(),
+            job: old.job.map(|job| job.again(stamp.at)),
         };
         self.put_service_row(service);
         if task_version != old.task_version {
@@ -419,6 +423,7 @@ impl State {
             update: new.update,
             update_failed: false,
             addresses: Vec::new(),
+            job_iteration: service.job.map(|job| job.iteration),
         };
         self.put(ObjectId::Task(new.id), Some(Object::Task(Arc::new(task))));
     }

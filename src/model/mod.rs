@@ -10,6 +10,7 @@ pub mod apply;
 pub mod change;
 pub mod constraint;
 pub mod id;
+pub mod jobs;
 pub mod load;
 pub mod object;
 pub mod record;

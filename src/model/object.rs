@@ -96,6 +96,41 @@ pub struct Service {
     /// How the update or rollback to this spec stands; `None` if no task had to be replaced.
     pub update: Option<UpdateStatus>,
     pub endpoint: Endpoint,
+    /// How often it was executed; `None` if it is no job.
+    pub job: Option<JobStatus>,
+}
+
+/// The execution of a job that is under way, or was the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Each change of the spec executes the job anew.
+    pub iteration: u64,
+    pub last_execution: Time,
+}
+
+impl JobStatus {
+    /// The first execution.
+    pub fn begun(at: Time) -> Self {
+        Self {
+            iteration: 0,
+            last_execution: at,
+        }
+    }
+
+    /// The execution after this one.
+    pub fn again(self, at: Time) -> Self {
+        Self {
+            iteration: self.iteration + 1,
+            last_execution: at,
+        }
+    }
+}
+
+/// How many tasks of a replicated job shall complete, and how many of them may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSize {
+    pub total: u64,
+    pub concurrent: u64,
 }
 
 /// How an update or a rollback stands. All that it needs is here and in its tasks, so a new leader,
@@ -166,7 +201,29 @@ impl Service {
 
     /// Whether each eligible node has one task of the service.
     pub fn is_global(&self) -> bool {
-        self.spec.mode == ServiceMode::Global
+        matches!(self.spec.mode, ServiceMode::Global | ServiceMode::GlobalJob)
+    }
+
+    /// The size of a replicated job; `None` in other modes.
+    pub fn job_size(&self) -> Option<JobSize> {
+        let ServiceMode::ReplicatedJob {
+            max_concurrent,
+            total_completions,
+        } = self.spec.mode
+        else {
+            return None;
+        };
+        let concurrent = max_concurrent.unwrap_or(1);
+        Some(JobSize {
+            total: total_completions.unwrap_or(concurrent),
+            concurrent,
+        })
+    }
+
+    /// Whether a task belongs to the execution of the job that is the last; every task does if it
+    /// is no job.
+    pub fn executes(&self, task: &Task) -> bool {
+        task.job_iteration == self.job.map(|job| job.iteration)
     }
 }
 
@@ -194,6 +251,8 @@ pub struct Task {
     pub update_failed: bool,
     /// Its address on each of its networks.
     pub addresses: Vec<(NetworkId, Ipv4Addr)>,
+    /// The execution of its job that it belongs to; `None` if it is of no job.
+    pub job_iteration: Option<u64>,
 }
 
 impl Task {
@@ -211,6 +270,11 @@ impl Task {
             Slot::Number(_) => self.node,
             Slot::Node(node) => Some(node),
         }
+    }
+
+    /// Whether the task is one of a job and has done what it was for.
+    pub fn has_completed(&self) -> bool {
+        self.job_iteration.is_some() && self.status.state == TaskState::Complete
     }
 
     /// Whether the task still counts as an instance: it is wanted and has not ended.

@@ -128,6 +128,7 @@ struct TaskRecord {
     update: u64,
     update_failed: bool,
     addresses: Vec<(NetworkId, Ipv4Addr)>,
+    job_iteration: Option<u64>,
 }
 
 impl TaskRecord {
@@ -147,6 +148,7 @@ impl TaskRecord {
             update: task.update,
             update_failed: task.update_failed,
             addresses: task.addresses.clone(),
+            job_iteration: task.job_iteration,
         }
     }
 
@@ -168,6 +170,7 @@ impl TaskRecord {
             update: self.update,
             update_failed: self.update_failed,
             addresses: self.addresses,
+            job_iteration: self.job_iteration,
         })
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::model::addresses::Addresses;
 use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
+use crate::model::jobs::Jobs;
 use crate::model::load::{Load, NodeLoad};
 use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Slot, Task};
 use crate::model::spec::task::TaskSpec;
@@ -59,6 +60,7 @@ pub struct State {
     tasks_of_slot: BTreeSet<(ServiceId, Slot, TaskId)>,
     tasks_of_node: BTreeMap<NodeId, BTreeSet<TaskId>>,
     load: Load,
+    jobs: Jobs,
     addresses: Addresses,
     unreached: BTreeSet<ServiceId>,
     /// Objects that were changed since they were last taken.
@@ -138,6 +140,11 @@ impl State {
             .collect();
         tasks.sort_by_key(|task| (task.meta.version, task.id));
         tasks
+    }
+
+    /// What the executions of jobs have come to.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// What the tasks of a node take of it; `None` if there are none.
@@ -350,6 +357,7 @@ impl State {
         if let Some(old) = &old {
             self.tasks_of_slot.remove(&(old.service, old.slot, id));
             self.load.remove(old);
+            self.jobs.remove(old);
             self.addresses.remove_task(old);
             if let Some(node) = old.node {
                 remove_from(&mut self.tasks_of_node, node, id);
@@ -361,6 +369,7 @@ impl State {
         if let Some(new) = &task {
             self.tasks_of_slot.insert((new.service, new.slot, id));
             self.load.add(new);
+            self.jobs.add(new);
             self.addresses.add_task(new);
             if let Some(node) = new.node {
                 self.tasks_of_node.entry(node).or_default().insert(id);

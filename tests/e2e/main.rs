@@ -10,6 +10,7 @@ mod faults;
 mod fleet;
 mod host;
 mod image;
+mod jobs;
 mod lan;
 mod limits;
 mod quickstart;

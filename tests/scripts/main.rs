@@ -44,6 +44,11 @@ fn updates() {
 }
 
 #[test]
+fn jobs() {
+    tell("jobs");
+}
+
+#[test]
 fn bad_input() {
     tell("bad_input");
 }

@@ -66,7 +66,12 @@ pub fn show(view: &ServiceView, with_status: bool) -> json::Service {
             desired_tasks: view.desired,
             completed_tasks: view.completed,
         }),
-        job_status: None,
+        job_status: view.service.job.map(|job| json::JobStatus {
+            job_iteration: ObjectVersion {
+                index: job.iteration,
+            },
+            last_execution: rfc3339(job.last_execution),
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::api::convert::task_spec;
 use crate::api::types::ObjectVersion;
 use crate::api::types::task as json;
 use crate::api::types::timestamp::rfc3339;
-use crate::model::object::{ContainerStatus, Slot, Task, TaskStatus};
+use crate::model::object::{ContainerStatus, Slot, Task, TaskState, TaskStatus};
 
 /// A task.
 pub fn show(task: &Task) -> json::Task {
@@ -27,8 +27,17 @@ pub fn show(task: &Task) -> json::Task {
             .map(|node| node.to_string())
             .unwrap_or_default(),
         status: show_status(&task.status),
-        desired_state: task.desired_state.name().into(),
+        desired_state: desired(task).name().into(),
+        job_iteration: task.job_iteration.map(|index| ObjectVersion { index }),
         ..json::Task::default()
+    }
+}
+
+/// What Docker calls it that a job's task shall run: that it shall complete.
+fn desired(task: &Task) -> TaskState {
+    match task.desired_state {
+        TaskState::Running if task.job_iteration.is_some() => TaskState::Complete,
+        state => state,
     }
 }
 

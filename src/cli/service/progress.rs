@@ -1,5 +1,7 @@
 //! Waiting until a service runs as asked, and showing how far it is.
 
+mod job;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -95,10 +97,14 @@ async fn watch(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> 
             return last_word.unwrap_or(Ok(()));
         }
         let tasks = up_to_date(&context.client, id).await?;
-        let converged = view.update(&service, &tasks, rolls_back)?;
-        if converged && is_job(&service) {
-            return view.lines.say("job complete");
+        if is_job(&service) {
+            if job::update(&mut view.lines, &service, &tasks)? {
+                return view.lines.say("job complete");
+            }
+            sleep(Duration::from_millis(POLL_MS)).await;
+            continue;
         }
+        let converged = view.update(&service, &tasks, rolls_back)?;
         since = match (converged, since) {
             (true, since) => {
                 let since = since.unwrap_or_else(Stopwatch::start);
@@ -131,6 +137,12 @@ fn monitor(service: &Value) -> Duration {
 fn is_job(service: &Value) -> bool {
     let mode = &service["Spec"]["Mode"];
     mode["ReplicatedJob"].is_object() || mode["GlobalJob"].is_object()
+}
+
+/// An error that fits a line.
+fn short(error: &str) -> String {
+    let line = error.replace('\n', " ");
+    line.chars().take(ERROR_LENGTH_MAX).collect()
 }
 
 /// The tasks of the newest spec that are on nodes which are there.
@@ -166,24 +178,15 @@ impl View {
     fn update(&mut self, service: &Value, tasks: &[Value], back: bool) -> Result<bool, Failure> {
         let slots = by_slot(tasks);
         let mode = &service["Spec"]["Mode"];
-        let (total, goal) = match () {
-            () if mode["ReplicatedJob"].is_object() => {
-                (uint(mode, "/ReplicatedJob/TotalCompletions"), "complete")
-            }
-            () if mode["Replicated"].is_object() => (uint(mode, "/Replicated/Replicas"), "running"),
-            () => {
-                let goal = if is_job(service) {
-                    "complete"
-                } else {
-                    "running"
-                };
-                (u64::try_from(slots.len()).unwrap_or_default(), goal)
-            }
+        let goal = "running";
+        let total = match mode["Replicated"].is_object() {
+            true => uint(mode, "/Replicated/Replicas"),
+            false => u64::try_from(slots.len()).unwrap_or_default(),
         };
         if self.slots.is_empty() && self.lines.is_empty() {
-            self.overall(0, total, goal, back)?;
+            self.overall(0, total, back)?;
             for slot in 1..=total {
-                if total <= BARS_MAX && goal == "running" {
+                if total <= BARS_MAX {
                     self.lines.set(&format!("{slot}/{total}"), " ")?;
                 }
             }
@@ -205,34 +208,22 @@ impl View {
             there += u64::from(text(task, "/Status/State") == goal);
         }
         if !self.done {
-            self.overall(there, total, goal, back)?;
+            self.overall(there, total, back)?;
             self.done = there == total;
         }
         Ok(there == total)
     }
 
-    fn overall(&mut self, there: u64, total: u64, goal: &str, back: bool) -> Result<(), Failure> {
+    fn overall(&mut self, there: u64, total: u64, back: bool) -> Result<(), Failure> {
         let back = if back { "rolling back update: " } else { "" };
-        match goal {
-            "complete" => self
-                .lines
-                .set("job progress", &format!("{there} out of {total} complete")),
-            _ => self.lines.set(
-                "overall progress",
-                &format!("{back}{there} out of {total} tasks"),
-            ),
-        }
+        let text = format!("{back}{there} out of {total} tasks");
+        self.lines.set("overall progress", &text)
     }
 
     fn task(&mut self, line: &str, task: &Value, back: bool) -> Result<(), Failure> {
         let error = text(task, "/Status/Err");
         if !error.is_empty() {
-            let error: String = error
-                .replace('\n', " ")
-                .chars()
-                .take(ERROR_LENGTH_MAX)
-                .collect();
-            return self.lines.set(line, &error);
+            return self.lines.set(line, &short(error));
         }
         let state = text(task, "/Status/State");
         let (rank, desired) = (rank(state), rank(text(task, "/DesiredState")));

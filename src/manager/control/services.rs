@@ -19,11 +19,15 @@ pub fn view(state: &State, service: &Arc<Service>) -> ServiceView {
     let mut view = ServiceView {
         service: service.clone(),
         running: 0,
-        desired: service.replicas().unwrap_or(0),
+        desired: service
+            .replicas()
+            .or_else(|| service.job_size().map(|size| size.concurrent))
+            .unwrap_or(0),
         completed: 0,
     };
-    for task in state.tasks_of_service(service.id) {
-        let wanted = task.desired_state <= TaskState::Running;
+    let tasks = state.tasks_of_service(service.id);
+    for task in tasks.filter(|task| service.executes(task)) {
+        let wanted = task.desired_state <= TaskState::Running && !task.has_completed();
         view.desired += u64::from(service.is_global() && wanted);
         match task.status.state {
             TaskState::Running if wanted => view.running += 1,

@@ -4,11 +4,15 @@
 //! A node that stops being eligible loses its task, and one that becomes eligible again gets a new
 //! one. Whether a task that ended by itself is replaced is for the restart pass to say. A paused
 //! node keeps what it has and gets nothing new.
+//!
+//! So it is with a global job, whose tasks stay completed. Each execution has tasks of its own, and
+//! what was left of the one before it goes.
 
 use std::collections::BTreeSet;
 
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
+use crate::manager::orchestrator::jobs::end_of;
 use crate::manager::orchestrator::{create, has_stopped, is_lost, restart, set_desired};
 use crate::manager::passes::View;
 use crate::model::change::Change;
@@ -64,10 +68,15 @@ fn fill(view: &View<'_>, service: &Service, id: NodeId, rng: &mut Rng, changes: 
             .map(|task| set_desired(task, TaskState::Remove));
         return changes.extend(removed);
     };
+    let (tasks, before): (Vec<_>, Vec<_>) =
+        tasks.into_iter().partition(|task| service.executes(task));
+    let ended = before.iter().map(|task| (task, end_of(task, true)));
+    let ended = ended.filter(|(task, wanted)| task.desired_state < *wanted);
+    changes.extend(ended.map(|(task, wanted)| set_desired(task, wanted)));
     if is_lost(node) || !satisfies(service, node) {
         let wanted = tasks
             .iter()
-            .filter(|t| t.desired_state <= TaskState::Running);
+            .filter(|t| t.desired_state <= TaskState::Running && !t.has_completed());
         // What never had the node leaves no history.
         return changes.extend(wanted.map(|task| match task.node {
             Some(_) => set_desired(task, TaskState::Shutdown),
@@ -78,7 +87,8 @@ fn fill(view: &View<'_>, service: &Service, id: NodeId, rng: &mut Rng, changes: 
     let takes_new =
         node.status.state == NodeState::Ready && node.spec.availability == Availability::Active;
     if takes_new && !is_held {
-        let alone = tasks.iter().all(|task| has_stopped(view.state, task));
+        let mut all = tasks.iter().chain(&before);
+        let alone = all.all(|task| has_stopped(view.state, task));
         let state = match alone {
             true => TaskState::Running,
             false => TaskState::Ready,
@@ -203,6 +213,37 @@ mod tests {
         check(given, "");
         words::check(super::restart::pass, given, "create web/a; shut down 1");
         words::check(super::restart::pass, &format!("{given}; node a down"), "");
+    }
+
+    #[test]
+    fn a_global_job_completes_once_on_each_node() {
+        let done = "node a up; service sum global-job; task 1 sum/a on a complete";
+        check(done, "");
+        check(&format!("{done}; node b up"), "create sum/b");
+        for gone in ["node a drained", "node a down", "node a paused"] {
+            check(&format!("{done}; {gone}"), "");
+            check(&format!("{done}; {gone}; node a up"), "");
+        }
+        let on = |state: &str| done.replace("complete", state);
+        check(&format!("{}; node a drained", on("running")), "shut down 1");
+        words::check(
+            super::restart::pass,
+            &on("failed"),
+            "create sum/a; shut down 1",
+        );
+        words::check(super::restart::pass, done, "");
+    }
+
+    #[test]
+    fn a_global_job_that_is_updated_is_executed_anew() {
+        let again = |state: &str| {
+            format!(
+                "node a up; service sum global-job; task 1 sum/a on a {state}; \
+                 service sum global-job force 1"
+            )
+        };
+        check(&again("complete"), "shut down 1; create sum/a");
+        check(&again("running"), "remove 1; create sum/a ready");
     }
 
     #[test]

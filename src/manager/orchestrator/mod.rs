@@ -3,6 +3,7 @@
 pub mod replicated;
 pub mod restart;
 pub mod global;
+pub mod jobs;
 pub mod update;
 pub mod reap;
 

@@ -50,6 +50,10 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
         };
         let replaced = wanted.filter(|old| !runs_on(view.state, old, newest));
         changes.extend(replaced.map(|task| set_desired(task, TaskState::Shutdown)));
+        // What an earlier execution of a job has left is ended by the pass that begins the next.
+        if newest.has_completed() || !service.executes(newest) {
+            continue;
+        }
         let lost = has_lost_node(view.state, newest);
         // A global service has nowhere else to go with the task of a node.
         if lost && matches!(slot, Slot::Node(_)) {
@@ -150,7 +154,8 @@ pub fn is_done(service: &Service, task: &Task) -> bool {
 
 fn allows(policy: &RestartPolicy, old: &Task) -> bool {
     match policy.condition.unwrap_or_default() {
-        RestartCondition::Any => true,
+        // A job that is done is done.
+        RestartCondition::Any => !old.has_completed(),
         RestartCondition::OnFailure => old.status.state != TaskState::Complete,
         RestartCondition::None => false,
     }

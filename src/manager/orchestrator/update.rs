@@ -68,6 +68,8 @@ pub fn due(state: &State, service: &Service, now: Time) -> Option<Time> {
 fn is_concerned(state: &State, dirty: &Dirty, service: &Service) -> bool {
     match &service.update {
         Some(status) => status.state.is_active(),
+        // A job is executed anew, not updated.
+        None if service.job.is_some() => false,
         None => {
             let mut versions = state.task_versions(service.id);
             dirty.services.contains(&service.id) && versions.any(|v| v != service.task_version)

@@ -55,6 +55,25 @@ impl World {
         }
     }
 
+    /// No job has more under way than it may have, and every slot that is begun is settled or under
+    /// way.
+    fn check_jobs(&self, when: &str) {
+        for service in self.state.services().iter() {
+            let Some(size) = service.job_size() else {
+                continue;
+            };
+            let tasks = self.state.tasks_of_service(service.id);
+            let tasks: Vec<_> = tasks.filter(|task| service.executes(task)).collect();
+            let live = tasks.iter().filter(|task| task.is_live()).count() as u64;
+            assert!(live <= size.concurrent, "{live} at a time: {when}");
+            let begun: BTreeSet<_> = tasks.iter().map(|task| task.slot).collect();
+            let begun = begun.len() as u64;
+            assert!(begun <= size.total, "{begun} of {}: {when}", size.total);
+            let is_idle = live < size.concurrent && begun < size.total;
+            assert!(!is_idle, "{live} live, {begun} begun, {size:?}: {when}");
+        }
+    }
+
     /// Nobody has what another has, and what is nobody's is free.
     fn check_addresses(&self, when: &str) {
         let services = self.state.services().iter();
@@ -109,6 +128,7 @@ impl World {
         let (batch, _) = draft.finish();
         assert_eq!(batch.changes, [], "not at rest: {when}");
         self.check_addresses(when);
+        self.check_jobs(when);
         for task in self.state.tasks().iter() {
             let slot = self.state.tasks_of_slot(task.service, task.slot);
             let live = slot.iter().filter(|task| task.is_live());
@@ -276,12 +296,22 @@ impl World {
 
     fn add_service(&mut self) -> Change {
         let mut spec = self.spec();
-        if self.draw(3) == 0 {
-            spec.mode = ServiceMode::Global;
-        }
+        spec.mode = match self.draw(7) {
+            0 | 1 => ServiceMode::Global,
+            2 => ServiceMode::GlobalJob,
+            3 => self.job(),
+            _ => spec.mode,
+        };
         let id = ServiceId(self.rng.next_u128());
         spec.name = format!("s{id}");
         Change::CreateService { id, spec }
+    }
+
+    fn job(&mut self) -> ServiceMode {
+        ServiceMode::ReplicatedJob {
+            max_concurrent: Some(1 + self.rng.below(3)),
+            total_completions: Some(self.rng.below(6)),
+        }
     }
 
     fn update_service(&mut self) -> Option<Change> {
@@ -289,9 +319,12 @@ impl World {
         let mut spec = self.spec();
         let old = self.state.services().find(id)?;
         spec.name.clone_from(&old.spec.name);
-        if old.is_global() {
-            spec.mode = ServiceMode::Global;
-        }
+        spec.mode = match old.spec.mode {
+            ServiceMode::Replicated { .. } => spec.mode,
+            ServiceMode::ReplicatedJob { .. } => self.job(),
+            ServiceMode::Global => ServiceMode::Global,
+            ServiceMode::GlobalJob => ServiceMode::GlobalJob,
+        };
         Some(Change::UpdateService { id, spec })
     }
 

@@ -15,6 +15,14 @@ pub fn service_mode(word: &str) -> ServiceMode {
             replicas: Some(replicas.parse().unwrap()),
         },
         None if word == "global" => ServiceMode::Global,
+        None if word == "global-job" => ServiceMode::GlobalJob,
+        None if word.starts_with("job") => {
+            let (total, concurrent) = word[3..].split_once('/').unwrap();
+            ServiceMode::ReplicatedJob {
+                total_completions: Some(total.parse().unwrap()),
+                max_concurrent: Some(concurrent.parse().unwrap()),
+            }
+        }
         None => panic!("{word:?} is no mode of a service"),
     }
 }

@@ -78,6 +78,13 @@ pub enum ServiceMode {
     GlobalJob,
 }
 
+impl ServiceMode {
+    /// Whether the tasks are to complete rather than to go on.
+    pub fn is_job(&self) -> bool {
+        matches!(self, Self::ReplicatedJob { .. } | Self::GlobalJob)
+    }
+}
+
 impl Default for ServiceMode {
     fn default() -> Self {
         Self::Replicated { replicas: None }

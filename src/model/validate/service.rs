@@ -19,6 +19,10 @@ pub(super) fn check(spec: &ServiceSpec, problems: &mut Problems) {
         check_label("Labels", key, value, problems);
     }
     check_mode(&spec.mode, problems);
+    let has_update = spec.update.is_some() || spec.rollback.is_some();
+    problems.check(!(spec.mode.is_job() && has_update), || {
+        "UpdateConfig, RollbackConfig: jobs may not have an update config".to_owned()
+    });
     check_update("UpdateConfig", spec.update.as_ref(), problems);
     check_update("RollbackConfig", spec.rollback.as_ref(), problems);
     let action = spec
@@ -41,19 +45,28 @@ pub(super) fn check(spec: &ServiceSpec, problems: &mut Problems) {
 }
 
 fn check_mode(mode: &ServiceMode, problems: &mut Problems) {
-    let not_yet = match mode {
+    match mode {
         ServiceMode::Replicated { replicas } => {
             let count = replicas.unwrap_or(1);
             problems.check(count <= REPLICAS_MAX, || {
                 format!("Mode.Replicated.Replicas: {count}: at most {REPLICAS_MAX}")
             });
-            return;
         }
-        ServiceMode::Global => return,
-        ServiceMode::ReplicatedJob { .. } => "Mode.ReplicatedJob",
-        ServiceMode::GlobalJob => "Mode.GlobalJob",
-    };
-    problems.unsupported(false, not_yet, "use Mode.Replicated");
+        ServiceMode::ReplicatedJob {
+            max_concurrent,
+            total_completions,
+        } => {
+            let concurrent = max_concurrent.unwrap_or(1);
+            let total = total_completions.unwrap_or(concurrent);
+            problems.check(total <= REPLICAS_MAX, || {
+                format!("Mode.ReplicatedJob.TotalCompletions: {total}: at most {REPLICAS_MAX}")
+            });
+            problems.check(concurrent > 0, || {
+                "Mode.ReplicatedJob.MaxConcurrent: 0: must be at least 1".to_owned()
+            });
+        }
+        ServiceMode::Global | ServiceMode::GlobalJob => {}
+    }
 }
 
 fn check_update(field: &str, config: Option<&UpdateConfig>, problems: &mut Problems) {

@@ -69,7 +69,21 @@ fn all_problems_are_told_at_once() {
 #[test]
 fn modes_and_ports_that_are_not_there_yet_are_refused_by_name() {
     check_fine(|s| s.mode = ServiceMode::Global);
-    check(|s| s.mode = ServiceMode::GlobalJob, "Mode.GlobalJob: not");
+    check_fine(|s| s.mode = ServiceMode::GlobalJob);
+    let job = |max_concurrent, total_completions| ServiceMode::ReplicatedJob {
+        max_concurrent,
+        total_completions,
+    };
+    check_fine(|s| s.mode = job(None, None));
+    check_fine(|s| s.mode = job(Some(2), Some(0)));
+    check(
+        |s| s.mode = job(Some(0), Some(2)),
+        "Mode.ReplicatedJob.MaxConcurrent: 0: must be at least 1",
+    );
+    check(
+        |s| s.mode = job(None, Some(2_000_000)),
+        "Mode.ReplicatedJob.TotalCompletions: 2000000: at most",
+    );
     let port = || EndpointSpec {
         ports: vec![PortConfig::default()],
         ..EndpointSpec::default()
