@@ -45,7 +45,7 @@ fn docker_runs_jobs(host: &Host, cli: &Path, name: &str) {
     let list = host.docker(cli, &words("service ls"));
     assert!(list.contains("0/1 (2/2 completed)"), "{list}");
     let tasks = host.docker(cli, &words(&format!("service ps {name}")));
-    assert_eq!(tasks.matches("Complete ").count(), 8, "{tasks}");
+    assert_eq!(tasks.matches("Complete ").count(), 6, "{tasks}");
     host.docker(cli, &words(&format!("service rm {name}")));
 }
 
