@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_io::Async;
@@ -15,7 +15,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::host::clock;
-use crate::host::wait::{blocking, sleep};
+use crate::host::wait::{self, blocking, sleep};
 use crate::runtime::attempt::{Attempt, Bundle, Exit, ProcessMark, RecordError, Running};
 use crate::runtime::cgroup::devices::DeviceProgram;
 use crate::runtime::cgroup::figures::Figures;
@@ -26,7 +26,7 @@ use crate::runtime::making::Making;
 use crate::runtime::plan::Plan;
 use crate::runtime::shim::status::{REPORT_BYTES_MAX, Report};
 use crate::runtime::signal::send;
-use crate::runtime::zygote::Zygote;
+use crate::runtime::zygote::{ForkError, Zygote, program};
 
 /// Log kept for one attempt, and for all of a host together.
 pub const LOG_BYTES: u32 = 256 << 10;
@@ -77,7 +77,7 @@ pub struct Runtime {
     contents: Contents,
     has_device_guard: bool,
     making: Making,
-    zygote: Zygote,
+    zygote: Arc<Zygote>,
 }
 
 /// Something about a container could not be done. Users see this.
@@ -101,6 +101,8 @@ pub enum RuntimeError {
     Record(#[from] RecordError),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Fork(#[from] ForkError),
     #[error("cannot {what}: {source}")]
     Io {
         what: &'static str,
@@ -122,9 +124,9 @@ impl Runtime {
         let hierarchy = Hierarchy::detect()?;
         let dir = settings.run_dir.join("containers");
         make_private(&dir).map_err(failed("make the run directory"))?;
-        hierarchy
-            .group(settings.cgroup_parent.join("shims"))
-            .create()?;
+        let shims = hierarchy.group(settings.cgroup_parent.join("shims"));
+        shims.create()?;
+        let zygote = Zygote::new(settings.exe.clone(), shims);
         let has_device_guard = hierarchy.version() == 1 || DeviceProgram::load().is_ok();
         Ok(Self {
             settings,
@@ -133,7 +135,7 @@ impl Runtime {
             contents: Contents::default(),
             has_device_guard,
             making: Making::default(),
-            zygote: Zygote::default(),
+            zygote: Arc::new(zygote),
         })
     }
 
@@ -161,6 +163,9 @@ impl Runtime {
     /// Writes what a container without files will be.
     pub async fn prepare(&self, plan: Plan) -> Result<(), RuntimeError> {
         let attempt = self.new_attempt(&plan.id)?;
+        let zygote = self.zygote.clone();
+        // What fails now fails again, and is heard of, when the shim is forked.
+        drop(wait::start(move || zygote.expect()));
         let count = u32::try_from(self.ids()?.len())
             .unwrap_or(u32::MAX)
             .saturating_add(1);
@@ -316,6 +321,7 @@ impl Runtime {
     /// Removes the daemon's groups if no container is left in them, and says whether they are gone.
     pub fn close(&self) -> bool {
         self.reap();
+        self.zygote.end();
         let parent = &self.settings.cgroup_parent;
         let shims = self.hierarchy.group(parent.join("shims")).remove();
         shims
@@ -368,16 +374,12 @@ impl Runtime {
         let input = content.map_or_else(null, Ok);
         let input = input.map_err(failed("open /dev/null"))?;
         let ends = [input.as_fd(), write.as_fd()];
-        let forked = self.zygote.fork(self.command(), dir, ends);
-        forked.map_err(failed("start the shim"))?;
+        self.zygote.fork(dir, ends)?;
         Ok(read)
     }
 
-    /// The program itself, with nothing of the daemon's environment.
     pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(&self.settings.exe);
-        command.env_clear().current_dir("/");
-        command
+        program(&self.settings.exe)
     }
 
     pub(super) fn spawn(&self, command: &mut Command) -> Result<(), RuntimeError> {

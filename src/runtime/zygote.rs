@@ -10,17 +10,18 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
+use crate::runtime::cgroup::{Cgroup, CgroupError};
 use crate::runtime::shim;
 use crate::runtime::shim::terminal::receive;
 
@@ -30,8 +31,13 @@ const PATH_BYTES_MAX: usize = 4096;
 const NAME_BYTES: usize = 200;
 
 /// The daemon's end: the process is started when it is first needed, and again if it died.
-#[derive(Debug, Default)]
-pub struct Zygote(Mutex<Option<Running>>);
+#[derive(Debug)]
+pub struct Zygote {
+    exe: PathBuf,
+    /// Where shims live.
+    group: Cgroup,
+    running: Mutex<Option<Running>>,
+}
 
 #[derive(Debug)]
 struct Running {
@@ -39,19 +45,74 @@ struct Running {
     process: Child,
 }
 
+/// A shim could not be forked.
+#[derive(Debug, thiserror::Error)]
+pub enum ForkError {
+    #[error("cannot start the shim: {0}")]
+    Start(#[from] io::Error),
+    #[error(transparent)]
+    Group(#[from] CgroupError),
+}
+
 impl Zygote {
-    /// Forks a shim for the attempt in `dir`, with its standard input and output.
-    pub fn fork(&self, program: Command, dir: &Path, ends: [BorrowedFd<'_>; 2]) -> io::Result<()> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(zygote) = &*running {
-            match send(zygote.socket.as_fd(), dir, ends) {
-                Err(Errno::PIPE | Errno::CONNRESET) => *running = None,
-                sent => return Ok(sent?),
-            }
+    /// None runs yet.
+    pub fn new(exe: PathBuf, group: Cgroup) -> Self {
+        Self {
+            exe,
+            group,
+            running: Mutex::default(),
         }
-        let zygote = running.insert(Running::start(program)?);
-        Ok(send(zygote.socket.as_fd(), dir, ends)?)
     }
+
+    /// Gets ready for a container that is about to start.
+    ///
+    /// Of moves between control groups the kernel lets the first wait for all processors, about ten
+    /// milliseconds, and those that follow soon not at all (`cgroup_threadgroup_rwsem`, a
+    /// percpu_rw_semaphore). This one changes nothing and waits in place of the container's.
+    pub fn expect(&self) -> Result<(), ForkError> {
+        let zygote = {
+            let mut running = self.lock();
+            self.started(&mut running)?.process.id()
+        };
+        Ok(self.group.add(zygote)?)
+    }
+
+    /// Forks a shim for the attempt in `dir`, with its standard input and output.
+    pub fn fork(&self, dir: &Path, ends: [BorrowedFd<'_>; 2]) -> Result<(), ForkError> {
+        let mut running = self.lock();
+        let sent = send(self.started(&mut running)?, dir, ends);
+        if !matches!(sent, Err(Errno::PIPE | Errno::CONNRESET)) {
+            return Ok(sent.map_err(io::Error::from)?);
+        }
+        *running = None;
+        let sent = send(self.started(&mut running)?, dir, ends);
+        Ok(sent.map_err(io::Error::from)?)
+    }
+
+    /// Ends it, until it is needed again.
+    pub fn end(&self) {
+        self.lock().take();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn started<'a>(&self, running: &'a mut Option<Running>) -> Result<&'a Running, ForkError> {
+        if let Some(running) = running {
+            return Ok(running);
+        }
+        let started = Running::start(program(&self.exe))?;
+        self.group.add(started.process.id())?;
+        Ok(running.insert(started))
+    }
+}
+
+/// The program itself, with nothing of the daemon's environment.
+pub fn program(exe: &Path) -> Command {
+    let mut command = Command::new(exe);
+    command.env_clear().current_dir("/");
+    command
 }
 
 impl Running {
@@ -81,12 +142,12 @@ impl Drop for Running {
     }
 }
 
-fn send(socket: BorrowedFd<'_>, dir: &Path, ends: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
+fn send(zygote: &Running, dir: &Path, ends: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&ends));
     let bytes = [IoSlice::new(dir.as_os_str().as_bytes())];
-    rustix::net::sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL).map(drop)
+    rustix::net::sendmsg(&zygote.socket, &bytes, &mut control, SendFlags::NOSIGNAL).map(drop)
 }
 
 /// Forks shims as it is told, until nobody can tell it any more.

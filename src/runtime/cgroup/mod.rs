@@ -169,11 +169,12 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Moves the calling process, which must have one thread, into the group.
-    pub fn join(&self) -> Result<(), CgroupError> {
+    /// Moves a process into the group.
+    pub fn add(&self, process: u32) -> Result<(), CgroupError> {
+        let process = process.to_string();
         self.dirs()
             .iter()
-            .try_for_each(|dir| put(dir, "cgroup.procs", "0"))
+            .try_for_each(|dir| put(dir, "cgroup.procs", &process))
     }
 
     /// Sets the limits of a group that has been made.

@@ -141,7 +141,6 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
         started: clock::now(),
     };
     attempt.write_running(&running)?;
-    let shims = Hierarchy::detect()?.group(bundle.cgroup_parent.join("shims"));
     let log = Ring::create(&attempt.dir, bundle.log_bytes).map_err(failed("create the log"))?;
     let mut plan = bundle.plan;
     group.create()?;
@@ -154,9 +153,6 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
     let user = prepare_root(attempt, &mut plan)?;
     write_config(attempt, &plan, &user, group)?;
 
-    // As late as can be: the kernel takes some ten milliseconds for the first of several moves
-    // between groups, and the container's first process is about to make the next ones.
-    shims.join()?;
     let (failure, failing) = pipe(PipeFlags::CLOEXEC)?;
     let (stdin, _input) = input(&plan)?;
     let (mut container, ends) = build(attempt, &plan, stdin, failing)?;
