@@ -37,11 +37,15 @@ pub trait Containers {
     /// Whether what could not be prepared may be later, with nothing changed in what was asked for.
     fn is_passing(error: &Self::Error) -> bool;
 
-    /// Starts a prepared container; its first process.
-    fn start(&self, attempt: Attempt) -> impl Future<Output = Result<u32, Self::Error>>;
+    /// Starts a prepared container.
+    fn start(&self, attempt: Attempt) -> impl Future<Output = Result<Started, Self::Error>>;
 
     /// Waits until a started or adopted container has ended.
     fn wait(&self, attempt: Attempt) -> impl Future<Output = Exit>;
+
+    /// Checks a running container until its health is another than it was; for ever if it has no
+    /// check. Dropped when the container has ended.
+    fn health(&self, attempt: Attempt) -> impl Future<Output = Health>;
 
     /// Sends the stop signal that the spec names, or else the image, or else SIGTERM, and remembers
     /// when, for `adopt`.
@@ -74,11 +78,31 @@ pub struct Record {
     pub assignment: Arc<Assignment>,
 }
 
+/// A container that runs now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its first process.
+    pub pid: u32,
+    pub health: Health,
+}
+
+/// What a container's health check says; the task runs only when that is nothing bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It has none.
+    #[default]
+    Unchecked,
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
 /// An attempt that an earlier daemon started.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     pub record: Record,
     pub condition: Condition,
+    pub health: Health,
 }
 
 /// What has become of an attempt.

@@ -13,7 +13,7 @@ use async_channel::{Receiver, Sender};
 use async_executor::LocalExecutor;
 use futures_lite::future::{or, pending};
 
-use crate::agent::containers::{Attempt, Condition, ContainerId, Containers, Found, Record};
+use crate::agent::containers::{Attempt, Condition, ContainerId, Containers, Exit, Found, Record};
 use crate::agent::task::News;
 use crate::agent::{Agent, Effect, Event, Farewell};
 use crate::host::clock;
@@ -141,7 +141,7 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
         match &event {
             Event::Container {
                 attempt,
-                news: News::Started { .. },
+                news: News::Started(_),
             } => self.watch(*attempt),
             Event::Container {
                 attempt,
@@ -230,8 +230,11 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
     fn watch(&self, attempt: Attempt) {
         let (containers, news) = (self.containers, self.news_out.clone());
         let watch = async move {
-            let exit = containers.wait(attempt).await;
-            tell(&news, attempt, News::Exited(exit)).await;
+            let exit = or(
+                containers.wait(attempt),
+                heed(containers, attempt, news.clone()),
+            );
+            tell(&news, attempt, News::Exited(exit.await)).await;
         };
         self.executor.spawn(watch).detach();
     }
@@ -361,12 +364,20 @@ async fn cancelled(ended: Receiver<Infallible>) -> News {
     }
 }
 
+/// Tells of the container's health for as long as it runs.
+async fn heed<C: Containers>(containers: &C, attempt: Attempt, news: Sender<Event>) -> Exit {
+    loop {
+        let health = containers.health(attempt).await;
+        tell(&news, attempt, News::Health(health)).await;
+    }
+}
+
 async fn start<C: Containers>(containers: &C, attempt: Attempt) -> News {
     let started = containers.start(attempt).await;
     let failed = |error: C::Error| News::StartFailed {
         reason: error.to_string(),
     };
-    started.map_or_else(failed, |pid| News::Started { pid })
+    started.map_or_else(failed, News::Started)
 }
 
 async fn remove<C: Containers>(containers: &C, attempt: Attempt) -> News {

@@ -6,18 +6,23 @@
 //!                          rejected              failed        +-> stop, grace, kill -> shutdown
 //! ```
 //!
+//! A container with a health check starts until it is healthy; when it is unhealthy it is stopped
+//! and the task has failed.
+//!
 //! It is rejected for what cannot be mended by waiting; what can, is tried again a few times.
 //!
 //! The state that is reported only grows. Where the container stands is a thing of its own
 //! (`Phase`): a task that ended keeps its container for the logs until the manager forgets the
 //! task, and one that was prepared before a reboot is prepared again.
 
+mod timers;
+
 use std::sync::Arc;
 
 use crate::agent::Effect;
-use crate::agent::containers::{Attempt, Condition, Exit, Found, Record};
+use crate::agent::containers::{Attempt, Condition, Exit, Found, Health, Record, Started};
 use crate::agent::delays::{
-    KILL_AGAIN_MS, PREPARE_TRIES, REMOVE_TRIES, grace_ms, prepare_again_ms, remove_again_ms,
+    PREPARE_TRIES, REMOVE_TRIES, grace_ms, prepare_again_ms, remove_again_ms,
 };
 use crate::model::object::{ContainerStatus, TaskState, TaskStatus};
 use crate::model::time::Time;
@@ -41,6 +46,7 @@ pub struct Task {
     forgotten: bool,
     attempt: Attempt,
     phase: Phase,
+    health: Health,
     status: TaskStatus,
 }
 
@@ -87,9 +93,8 @@ pub enum News {
         reason: String,
         passing: bool,
     },
-    Started {
-        pid: u32,
-    },
+    Started(Started),
+    Health(Health),
     StartFailed {
         reason: String,
     },
@@ -115,6 +120,7 @@ impl Task {
             forgotten: false,
             attempt,
             phase: Phase::Unmade,
+            health: Health::Unchecked,
             status: TaskStatus {
                 state,
                 ..TaskStatus::default()
@@ -124,16 +130,21 @@ impl Task {
 
     /// A task whose container an earlier daemon started.
     pub fn adopted(found: Found) -> Self {
+        let Found {
+            record,
+            condition,
+            health,
+        } = found;
         let Record {
             attempt,
             assignment,
-        } = found.record;
+        } = record;
         let mut container = ContainerStatus {
             container_id: attempt.container.to_string(),
             ..ContainerStatus::default()
         };
         let mut desired = assignment.desired_state;
-        let (phase, at) = match found.condition {
+        let (phase, at) = match condition {
             Condition::Running {
                 pid,
                 since,
@@ -141,7 +152,9 @@ impl Task {
             } => {
                 container.pid = pid;
                 let phase = stopped.map_or(Phase::Running, |at| {
-                    desired = desired.max(TaskState::Shutdown);
+                    if health != Health::Unhealthy {
+                        desired = desired.max(TaskState::Shutdown);
+                    }
                     let kill_at = at.plus_ms(grace_ms(&assignment));
                     Phase::Stopping { kill_at }
                 });
@@ -152,16 +165,22 @@ impl Task {
                 (Phase::Unjudged(exit), at)
             }
         };
+        let (state, message) = match health {
+            Health::Unchecked | Health::Healthy => (TaskState::Running, "started"),
+            // Whether it ever was well is not known; states only grow.
+            Health::Starting | Health::Unhealthy => (TaskState::Starting, "starting"),
+        };
         Self {
             desired,
             assignment,
             forgotten: false,
             attempt,
             phase,
+            health,
             status: TaskStatus {
-                state: TaskState::Running,
+                state,
                 at,
-                message: "started".into(),
+                message: message.into(),
                 error: String::new(),
                 container: Some(container),
             },
@@ -257,7 +276,8 @@ impl Task {
                 self.phase = Phase::Waiting { tries, again_at };
             }
             (News::StartFailed { reason }, Phase::Starting) => self.fail(&reason, now, moves),
-            (News::Started { pid }, Phase::Starting) => self.started(pid, now, moves),
+            (News::Started(started), Phase::Starting) => self.started(started, now, moves),
+            (News::Health(health), Phase::Running) => self.judge(health, now, moves),
             (News::Exited(exit), Phase::Running) => self.ended(exit, false, now, moves),
             (News::Exited(exit), Phase::Stopping { .. }) => self.ended(exit, true, now, moves),
             (News::Removed, Phase::Removing { .. }) => self.phase = Phase::Gone,
@@ -271,50 +291,6 @@ impl Task {
             _ => {}
         }
         self.advance(now, moves);
-    }
-
-    /// When the task needs the agent again though nothing happens.
-    pub fn due(&self) -> Option<Time> {
-        match self.phase {
-            Phase::Stopping { kill_at } => Some(kill_at),
-            Phase::Waiting { again_at, .. } => Some(again_at),
-            Phase::Removing { again_at, .. } => again_at,
-            _ => None,
-        }
-    }
-
-    /// Does what has become due. A clock that was set back holds nothing up: no moment is further
-    /// away than when it was set.
-    pub fn tick(&mut self, now: Time, moves: &mut Moves) {
-        let grace = now.plus_ms(grace_ms(&self.assignment).max(KILL_AGAIN_MS));
-        match &mut self.phase {
-            Phase::Stopping { kill_at } if *kill_at <= now => {
-                *kill_at = now.plus_ms(KILL_AGAIN_MS);
-                moves.effects.push(Effect::Kill(self.attempt));
-            }
-            Phase::Stopping { kill_at } => *kill_at = grace.min(*kill_at),
-            Phase::Waiting { tries, again_at } if *again_at <= now => {
-                let tries = tries.saturating_add(1);
-                self.prepare(tries, now, moves);
-            }
-            Phase::Waiting { tries, again_at } => {
-                *again_at = now.plus_ms(prepare_again_ms(*tries)).min(*again_at);
-            }
-            Phase::Removing {
-                tries,
-                again_at: Some(at),
-            } if *at <= now => {
-                let tries = *tries;
-                self.remove(tries, moves);
-            }
-            Phase::Removing {
-                tries,
-                again_at: Some(at),
-            } => {
-                *at = now.plus_ms(remove_again_ms(*tries)).min(*at);
-            }
-            _ => {}
-        }
     }
 
     /// Removes the container of a dead task: its logs are not kept any longer.
@@ -341,6 +317,8 @@ impl Task {
                 self.phase = Phase::Starting;
                 moves.effects.push(Effect::Start(self.attempt));
             }
+            // It fails once it has ended.
+            Phase::Running if self.health == Health::Unhealthy => self.stop(now, moves),
             Phase::Unjudged(exit) => {
                 let exit = std::mem::take(exit);
                 self.ended(exit, false, now, moves);
@@ -367,12 +345,7 @@ impl Task {
                     again_at: None,
                 };
             }
-            Phase::Running => {
-                self.phase = Phase::Stopping {
-                    kill_at: now.plus_ms(grace_ms(&self.assignment)),
-                };
-                moves.effects.push(Effect::Stop(self.attempt));
-            }
+            Phase::Running => self.stop(now, moves),
             Phase::Unjudged(exit) => {
                 let exit = std::mem::take(exit);
                 self.ended(exit, true, now, moves);
@@ -401,10 +374,24 @@ impl Task {
         self.report(TaskState::Ready, "prepared", now, moves);
     }
 
-    fn started(&mut self, pid: u32, now: Time, moves: &mut Moves) {
-        self.container().pid = pid;
+    fn started(&mut self, started: Started, now: Time, moves: &mut Moves) {
+        self.container().pid = started.pid;
         self.phase = Phase::Running;
-        self.report(TaskState::Running, "started", now, moves);
+        self.judge(started.health, now, moves);
+    }
+
+    fn judge(&mut self, health: Health, now: Time, moves: &mut Moves) {
+        self.health = health;
+        if matches!(health, Health::Unchecked | Health::Healthy) {
+            self.report(TaskState::Running, "started", now, moves);
+        }
+    }
+
+    fn stop(&mut self, now: Time, moves: &mut Moves) {
+        self.phase = Phase::Stopping {
+            kill_at: now.plus_ms(grace_ms(&self.assignment)),
+        };
+        moves.effects.push(Effect::Stop(self.attempt));
     }
 
     /// The container could not be made now. The task stays where it is and says why.
@@ -433,8 +420,9 @@ impl Task {
         let code = exit.code.map_or(EXIT_CODE_UNKNOWN, i32::from);
         let at = exit.at.min(now);
         self.container().exit_code = code;
-        match failure(&exit) {
-            _ if asked => self.report(TaskState::Shutdown, "shutdown", at, moves),
+        let unhealthy = self.health == Health::Unhealthy;
+        match failure(&exit, unhealthy) {
+            _ if asked && !unhealthy => self.report(TaskState::Shutdown, "shutdown", at, moves),
             None => self.report(TaskState::Complete, "finished", at, moves),
             Some(reason) => {
                 let cut = exit.log_tail.len().saturating_sub(LOG_TAIL_BYTES);
@@ -489,9 +477,12 @@ fn one_line(reason: &str) -> String {
 }
 
 /// Docker's words for an end that is no success.
-fn failure(exit: &Exit) -> Option<String> {
+fn failure(exit: &Exit, unhealthy: bool) -> Option<String> {
     match (exit.code, exit.oom_killed) {
-        (Some(0), _) => None,
+        (Some(0), _) => unhealthy.then(|| "task: unhealthy container".into()),
+        (Some(code), _) if unhealthy => {
+            Some(format!("task: non-zero exit ({code}): unhealthy container"))
+        }
         (Some(code), false) => Some(format!("task: non-zero exit ({code})")),
         (Some(code), true) => Some(format!("task: non-zero exit ({code}): out of memory")),
         (None, _) => Some("exit unknown: the container's shim was killed".into()),

@@ -3,12 +3,13 @@
 //! wants done with the container. Whatever is not said of another task is said of `web.1`.
 
 mod random;
+mod health;
 mod stories;
 
 use std::sync::Arc;
 
 use super::*;
-use crate::agent::containers::{Condition, Exit};
+use crate::agent::containers::{Condition, Exit, Health, Started};
 use crate::model::id::{SecretId, ServiceId};
 use crate::model::object::{Slot, TaskStatus};
 use crate::model::spec::Labels;
@@ -200,6 +201,10 @@ impl World {
     /// Another daemon finds the container of `web.1` as `fate` says.
     fn restart(&mut self, fate: &[&str]) -> Vec<Effect> {
         self.agent = agent();
+        let (fate, health) = match fate {
+            [rest @ .., "and", health] => (rest, parse_health(health)),
+            _ => (fate, Health::Unchecked),
+        };
         let condition = match fate {
             ["running"] => Condition::Running {
                 pid: 7,
@@ -217,7 +222,11 @@ impl World {
             },
         };
         let record = self.records[&TaskId(1)].clone();
-        self.step(Event::Adopted(vec![Found { record, condition }]))
+        self.step(Event::Adopted(vec![Found {
+            record,
+            condition,
+            health,
+        }]))
     }
 }
 
@@ -281,7 +290,9 @@ fn parse_news(words: &[&str]) -> News {
             reason: reason.join(" "),
             passing: true,
         },
-        ["started"] => News::Started { pid: 7 },
+        ["started"] => started(Health::Unchecked),
+        ["started", "to", "be", "checked"] => started(Health::Starting),
+        ["is", health @ ("healthy" | "unhealthy")] => News::Health(parse_health(health)),
         ["start", "fails:", reason @ ..] => News::StartFailed {
             reason: reason.join(" "),
         },
@@ -294,6 +305,19 @@ fn parse_news(words: &[&str]) -> News {
         ["is", "removed"] => News::Removed,
         ["is", "not", "removed"] => News::RemoveFailed,
         other => panic!("{other:?} says nothing"),
+    }
+}
+
+fn started(health: Health) -> News {
+    News::Started(Started { pid: 7, health })
+}
+
+fn parse_health(word: &str) -> Health {
+    match word {
+        "starting" => Health::Starting,
+        "healthy" => Health::Healthy,
+        "unhealthy" => Health::Unhealthy,
+        other => panic!("{other} is no health"),
     }
 }
 

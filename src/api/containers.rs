@@ -4,6 +4,7 @@ use crate::api::context::Context;
 use crate::api::failure::Failure;
 use crate::model::time::Time;
 use crate::runtime::adopt::Found;
+use crate::runtime::health::HealthStatus;
 use crate::runtime::listing::Listed;
 
 /// Label that Docker's tools know a task's container by.
@@ -58,11 +59,27 @@ pub fn state_word(state: &Found) -> &'static str {
     }
 }
 
-/// `Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`.
-pub fn status_text(state: &Found, now: Time) -> String {
+/// Docker's word for how a container's health is; a dead one has none.
+pub fn health_word(container: &Listed) -> &'static str {
+    match (&container.state, &container.health) {
+        (Found::Running(_), Some(health)) => health.status.name(),
+        _ => "none",
+    }
+}
+
+/// `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`, `Created`.
+pub fn status_text(state: &Found, health: Option<HealthStatus>, now: Time) -> String {
     match state {
         Found::Prepared => "Created".into(),
-        Found::Running(running) => format!("Up {}", for_people(now.since_ms(running.started))),
+        Found::Running(running) => {
+            let health = match health {
+                None => "",
+                Some(HealthStatus::Starting) => " (health: starting)",
+                Some(HealthStatus::Healthy) => " (healthy)",
+                Some(HealthStatus::Unhealthy) => " (unhealthy)",
+            };
+            format!("Up {}{health}", for_people(now.since_ms(running.started)))
+        }
         Found::Ended(_, exit) => {
             let ago = for_people(now.since_ms(exit.finished));
             format!("Exited ({}) {ago} ago", exit_code(exit.code))
@@ -128,16 +145,20 @@ mod tests {
             started: Time(1000),
         };
         let now = Time(4000);
-        assert_eq!(status_text(&Found::Running(running), now), "Up 3 seconds");
+        let up = |health| status_text(&Found::Running(running), health, now);
+        assert_eq!(up(None), "Up 3 seconds");
+        let starting = Some(HealthStatus::Starting);
+        assert_eq!(up(starting), "Up 3 seconds (health: starting)");
+        assert_eq!(up(Some(HealthStatus::Healthy)), "Up 3 seconds (healthy)");
         let exit = Exit {
             code: Some(3),
             finished: Time(2000),
             ..Exit::default()
         };
         assert_eq!(
-            status_text(&Found::Ended(running, exit), now),
+            status_text(&Found::Ended(running, exit), starting, now),
             "Exited (3) 2 seconds ago"
         );
-        assert_eq!(status_text(&Found::Prepared, now), "Created");
+        assert_eq!(status_text(&Found::Prepared, None, now), "Created");
     }
 }

@@ -11,7 +11,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::agent::containers::{Attempt, Condition, Containers, Exit, Found, Record, RecordError};
+use futures_lite::future::pending;
+
+use crate::agent::containers::{
+    Attempt, Condition, Containers, Exit, Found, Health, Record, RecordError, Started,
+};
 use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
 use crate::daemon::files::{FilesError, files};
@@ -23,12 +27,14 @@ use crate::image::registries::{ObtainError, Registries};
 use crate::image::store::Image;
 use crate::model::id::NodeId;
 use crate::model::spec::Labels;
+use crate::model::spec::container::Healthcheck;
 use crate::model::spec::mount::MountKind;
 use crate::model::spec::service::RegistryAuth;
 use crate::model::spec::task::{NetworkAttachment, TaskSpec};
 use crate::runtime::adopt::{Adopted, Found as State};
 use crate::runtime::attempt::{Exit as RuntimeExit, RecordError as BundleError};
 use crate::runtime::containers::{RemoveError, Runtime, RuntimeError};
+use crate::runtime::health::HealthStatus;
 use crate::runtime::plan::{FilePlan, Network, Origin, Plan};
 use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Refused};
 use crate::runtime::volume::{VolumeError, Volumes};
@@ -106,7 +112,11 @@ impl Containers for HostContainers {
         for adopted in self.runtime.adopt().await? {
             let record = read_record(&self.records_dir, &adopted.id);
             match record.ok().zip(condition(&adopted)) {
-                Some((record, condition)) => found.push(Found { record, condition }),
+                Some((record, condition)) => found.push(Found {
+                    record,
+                    condition,
+                    health: health(&self.runtime, &adopted.id),
+                }),
                 // Nobody knows what it was for, or it was never started: the manager will say anew
                 // what shall run. What cannot be removed now is tried again at the next start.
                 None => {
@@ -154,12 +164,30 @@ impl Containers for HostContainers {
         }
     }
 
-    async fn start(&self, attempt: Attempt) -> Result<u32, ContainersError> {
+    async fn start(&self, attempt: Attempt) -> Result<Started, ContainersError> {
         let id = attempt.container.to_string();
         let running = self.runtime.start(&id).await?;
         self.publish(&id, "start", &[]);
         let pid = running.init.map_or(0, |init| init.pid);
-        Ok(u32::try_from(pid).unwrap_or(0))
+        Ok(Started {
+            pid: u32::try_from(pid).unwrap_or(0),
+            health: health(&self.runtime, &id),
+        })
+    }
+
+    async fn health(&self, attempt: Attempt) -> Health {
+        let id = attempt.container.to_string();
+        match self.runtime.health_change(&id).await {
+            Ok(status) => {
+                let action = format!("health_status: {}", status.name());
+                self.publish(&id, &action, &[]);
+                seen_health(status)
+            }
+            Err(error) => {
+                tracing::warn!("cannot check the health of container {id}: {error}");
+                pending().await
+            }
+        }
     }
 
     async fn wait(&self, attempt: Attempt) -> Exit {
@@ -379,6 +407,20 @@ fn condition(adopted: &Adopted) -> Option<Condition> {
     }
 }
 
+/// What the check of a container has found so far.
+fn health(runtime: &Runtime, id: &str) -> Health {
+    let found = runtime.health(id).ok().flatten();
+    found.map_or(Health::Unchecked, |found| seen_health(found.status))
+}
+
+fn seen_health(status: HealthStatus) -> Health {
+    match status {
+        HealthStatus::Starting => Health::Starting,
+        HealthStatus::Healthy => Health::Healthy,
+        HealthStatus::Unhealthy => Health::Unhealthy,
+    }
+}
+
 /// Whether there may be room, or a reader that is not in the way, later.
 fn passes(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
@@ -412,6 +454,15 @@ fn defaults(image: &Image) -> ImageDefaults {
         user: run.user.clone(),
         volumes: run.volumes.keys().cloned().collect(),
         stop_signal: run.stop_signal.clone(),
+        healthcheck: run.healthcheck.as_ref().map(|check| Healthcheck {
+            test: check.test.clone(),
+            interval_ns: check.interval,
+            timeout_ns: check.timeout,
+            start_period_ns: check.start_period,
+            start_interval_ns: check.start_interval,
+            retries: check.retries,
+        }),
+        shell: run.shell.clone(),
     }
 }
 

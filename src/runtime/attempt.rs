@@ -4,6 +4,7 @@
 //! containers/ID/
 //!   bundle        what to run            written by the daemon, read by the shim
 //!   shim          who runs it            written by the shim, before and after it starts
+//!   health        what checks found      written by the daemon
 //!   exit          how it ended           written by the shim
 //!   log.N         output, oldest half and newest half of the ring
 //!   config.json   what libcontainer reads; rootfs/ its mount point, state/ its own notes
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::time::Time;
+use crate::runtime::health::Health;
 use crate::runtime::plan::Plan;
 
 /// The first byte of every record here; a new shape gets a new number and its own decoder.
@@ -150,6 +152,15 @@ impl Attempt {
 
     pub fn write_stopped(&self, at: Time) -> Result<(), RecordError> {
         write(&self.dir.join("stopped"), &at)
+    }
+
+    /// What its health check has found, if it has found anything.
+    pub fn health(&self) -> Result<Option<Health>, RecordError> {
+        optional(read(&self.dir.join("health")))
+    }
+
+    pub fn write_health(&self, health: &Health) -> Result<(), RecordError> {
+        write(&self.dir.join("health"), health)
     }
 
     /// How it ended, if it did and its shim could say so.

@@ -29,6 +29,15 @@ pub struct ExecSession {
     control: Async<OwnedFd>,
 }
 
+/// How an exec's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit code, or 128 and the signal.
+    Exited(i32),
+    /// It took longer than it might, and was killed.
+    TimedOut,
+}
+
 /// The ends of an exec's process. The process goes on if they are dropped.
 #[derive(Clone, Debug)]
 pub enum Streams {
@@ -79,16 +88,17 @@ impl Runtime {
                 })
             }
             ExecReport::Failed(reason) => Err(RuntimeError::Start(reason)),
-            ExecReport::Exited { .. } => Err(RuntimeError::ShimEnded),
+            ExecReport::Exited { .. } | ExecReport::TimedOut => Err(RuntimeError::ShimEnded),
         }
     }
 }
 
 impl ExecSession {
-    /// Waits for the process and gives its exit code, or 128 and the signal.
-    pub async fn wait(&self) -> Result<i32, RuntimeError> {
+    /// Waits for the process to end.
+    pub async fn end(&self) -> Result<Ended, RuntimeError> {
         match receive(&self.control).await {
-            Ok((ExecReport::Exited { code }, _)) => Ok(code),
+            Ok((ExecReport::Exited { code }, _)) => Ok(Ended::Exited(code)),
+            Ok((ExecReport::TimedOut, _)) => Ok(Ended::TimedOut),
             Ok((ExecReport::Failed(reason), _)) => Err(RuntimeError::Start(reason)),
             Ok((ExecReport::Started { .. }, _)) => Err(RuntimeError::ShimEnded),
             Err(error) => Err(failed("hear from the shim")(error)),

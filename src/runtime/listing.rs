@@ -3,6 +3,7 @@
 use crate::runtime::adopt::Found;
 use crate::runtime::attempt::Exit;
 use crate::runtime::containers::{Runtime, RuntimeError};
+use crate::runtime::health::Health;
 use crate::runtime::plan::Plan;
 
 /// A container, seen and not touched.
@@ -10,6 +11,8 @@ use crate::runtime::plan::Plan;
 pub struct Listed {
     pub plan: Plan,
     pub state: Found,
+    /// What its health check has found; `None` if it has none.
+    pub health: Option<Health>,
 }
 
 impl Listed {
@@ -29,6 +32,10 @@ impl Runtime {
     fn look_at(&self, id: &str) -> Result<Listed, RuntimeError> {
         let attempt = self.attempt(id)?;
         let plan = attempt.bundle()?.plan;
+        let health = match plan.check {
+            Some(_) => Some(attempt.health()?.unwrap_or_default()),
+            None => None,
+        };
         let running = attempt.running()?;
         let state = match running.zip(attempt.exit()?) {
             Some((running, exit)) => Found::Ended(running, exit),
@@ -40,6 +47,10 @@ impl Runtime {
                 None => Found::Prepared,
             },
         };
-        Ok(Listed { plan, state })
+        Ok(Listed {
+            plan,
+            state,
+            health,
+        })
     }
 }

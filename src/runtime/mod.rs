@@ -5,6 +5,7 @@
 
 pub mod volume;
 pub mod signal;
+pub mod health;
 pub mod plan;
 pub mod request;
 pub mod attempt;
@@ -23,4 +24,5 @@ pub mod adopt;
 pub mod traffic;
 pub mod listing;
 pub mod exec;
+pub mod probe;
 pub mod processes;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::model::time::Time;
+use crate::runtime::health::Check;
 
 /// What stays hidden, as Docker has it.
 pub const MASKED_PATHS: [&str; 12] = [
@@ -60,6 +61,8 @@ pub struct Plan {
     pub sysctls: BTreeMap<String, String>,
     pub limits: Limits,
     pub security: Security,
+    /// How its health is checked, if it is.
+    pub check: Option<Check>,
 }
 
 impl Plan {

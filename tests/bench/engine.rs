@@ -45,7 +45,7 @@ pub trait Engine {
         let init = json!({"ListenAddr": "127.0.0.1:2377", "AdvertiseAddr": "127.0.0.1"});
         self.call("POST", "/v1.41/swarm/init", &init);
         let archive = self.disk().dir.join("bb.tar");
-        image::busybox_archive(Path::new("/bin/busybox"), &archive);
+        image::busybox_archive(Path::new("/bin/busybox"), &archive, "bb:1", &image::plain());
         let bytes = std::fs::read(&archive).expect("the archive");
         let loaded = http::call(&self.socket(), "POST", "/v1.41/images/load?quiet=1", &bytes);
         assert_eq!(loaded.expect("an answer").0, 200);

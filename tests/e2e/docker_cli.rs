@@ -23,7 +23,7 @@ fn every_docker_cli_deploys_scales_watches_and_removes_a_service() {
     for (number, cli) in tools::docker_clis().iter().enumerate() {
         let host = Host::start(&format!("cli{number}"));
         let archive = host.path("bb.tar");
-        image::busybox_archive(busybox, &archive);
+        image::busybox_archive(busybox, &archive, "bb:1", &image::plain());
         println!("{}", host.docker(cli, &["--version"]).trim());
         swarm_begins(&host, cli);
         image_arrives(&host, cli, &archive);

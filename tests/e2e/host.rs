@@ -68,8 +68,13 @@ impl Host {
 
     /// Gives the host the image `bb:1`.
     pub fn load(&self, busybox: &Path) {
+        self.load_as(busybox, "bb:1", &image::plain());
+    }
+
+    /// Gives the host busybox under another name, with a config of its own.
+    pub fn load_as(&self, busybox: &Path, tag: &str, config: &serde_json::Value) {
         let archive = self.path("bb.tar");
-        image::busybox_archive(busybox, &archive);
+        image::busybox_archive(busybox, &archive, tag, config);
         let archive = archive.to_str().unwrap_or_default();
         self.skep(&["image", "load", "-q", "-i", archive]);
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Programs of busybox that the tests call by name.
@@ -12,8 +13,8 @@ const APPLETS: [&str; 24] = [
     "tail", "env", "kill", "test", "grep", "true", "false", "yes", "nc", "nproc", "stty", "tty",
 ];
 
-/// Writes the image `bb:1` as a docker archive.
-pub fn busybox_archive(busybox: &Path, archive: &Path) {
+/// Writes busybox as an image: a docker archive, with `config` for its containers.
+pub fn busybox_archive(busybox: &Path, archive: &Path, tag: &str, config: &Value) {
     let mut layer = tar::Builder::new(Vec::new());
     for dir in ["bin", "tmp", "etc", "proc", "sys", "dev", "root"] {
         let mut header = header(tar::EntryType::Directory, 0o755, 0);
@@ -40,14 +41,18 @@ pub fn busybox_archive(busybox: &Path, archive: &Path) {
         b"root:x:0:\nweb:x:1001:\naudio:x:29:web\n",
     );
     let layer = layer.into_inner().expect("the layer is in memory");
-    write_docker_archive(archive, "bb:1", &layer);
+    write_docker_archive(archive, tag, config, &layer);
 }
 
-/// Writes a docker archive of one layer, whose name is `tag`.
-pub fn write_docker_archive(archive: &Path, tag: &str, layer: &[u8]) {
+/// What most images here say of their containers.
+pub fn plain() -> Value {
+    serde_json::json!({"Cmd": ["sh"], "Env": ["PATH=/bin"]})
+}
+
+fn write_docker_archive(archive: &Path, tag: &str, config: &Value, layer: &[u8]) {
     let config = serde_json::json!({
         "architecture": docker_architecture(), "os": "linux",
-        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+        "config": config,
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(layer))]},
         "history": [{"created_by": "test", "created": "2026-01-01T00:00:00Z"}],
     });

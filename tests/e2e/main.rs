@@ -8,6 +8,7 @@ mod adoption;
 mod docker_cli;
 mod faults;
 mod fleet;
+mod health;
 mod host;
 mod image;
 mod jobs;

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use skep::agent::containers::{Attempt, ContainerId, Containers, Exit, Found, Record};
+use futures_lite::future::pending;
+use skep::agent::containers::{
+    Attempt, ContainerId, Containers, Exit, Found, Health, Record, Started,
+};
 use skep::host::clock;
 use skep::wire::dependency::Dependency;
 
@@ -60,12 +63,15 @@ impl Containers for Board {
         false
     }
 
-    async fn start(&self, attempt: Attempt) -> Result<u32, String> {
+    async fn start(&self, attempt: Attempt) -> Result<Started, String> {
         let image = self.0.borrow()[&attempt.container].image.clone();
         if let Some(code) = exit_code(&image) {
             self.end(attempt, code);
         }
-        Ok(42)
+        Ok(Started {
+            pid: 42,
+            health: Health::Unchecked,
+        })
     }
 
     async fn wait(&self, attempt: Attempt) -> Exit {
@@ -77,6 +83,10 @@ impl Containers for Board {
             at: clock::now(),
             ..Exit::default()
         }
+    }
+
+    async fn health(&self, _: Attempt) -> Health {
+        pending().await
     }
 
     async fn stop(&self, attempt: Attempt) -> Result<(), String> {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use skep::agent::containers::{Attempt, Condition, ContainerId, Exit, Found, Record};
+use skep::agent::containers::{
+    Attempt, Condition, ContainerId, Exit, Found, Health, Record, Started,
+};
 use skep::agent::task::News;
 use skep::agent::{Agent, Effect};
 use skep::host::rng::Rng;
@@ -43,6 +45,7 @@ pub struct Host {
 pub struct Container {
     record: Record,
     state: State,
+    health: Health,
 }
 
 #[derive(Debug)]
@@ -105,7 +108,7 @@ impl Host {
     }
 
     /// Does what the agent wants of the runtime, or fails to.
-    pub fn carry_out(&mut self, order: Order, now: Time, fails: bool) -> Outcome {
+    pub fn carry_out(&mut self, order: Order, now: Time, fails: bool, health: Health) -> Outcome {
         let news = |news| Outcome {
             news: Some(news),
             ends: None,
@@ -127,6 +130,7 @@ impl Host {
                 let container = Container {
                     record,
                     state: State::Prepared,
+                    health,
                 };
                 self.containers
                     .insert(container.record.attempt.container, container);
@@ -139,7 +143,10 @@ impl Host {
                     .expect("unprepared");
                 assert!(matches!(container.state, State::Prepared), "started twice");
                 container.state = State::Running(now);
-                news(News::Started { pid: 7 })
+                news(News::Started(Started {
+                    pid: 7,
+                    health: container.health,
+                }))
             }
             // A process may ignore its stop signal.
             Order::Stop if fails => Outcome::default(),
@@ -154,6 +161,16 @@ impl Host {
                 news(News::Removed)
             }
         }
+    }
+
+    /// A running container's health is another now; whose it is.
+    pub fn health_changes(&mut self, container: ContainerId, health: Health) -> Option<Attempt> {
+        let container = self
+            .containers
+            .get_mut(&container)
+            .filter(|c| c.is_running())?;
+        container.health = health;
+        Some(container.record.attempt)
     }
 
     /// A running container ends; what there is to tell about it.
@@ -190,6 +207,7 @@ impl Container {
         Some(Found {
             record: self.record.clone(),
             condition,
+            health: self.health,
         })
     }
 }

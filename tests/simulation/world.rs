@@ -1,13 +1,13 @@
 //! Time, links, and who is woken when: the only place where anything happens.
 
+mod containers;
 mod links;
 mod net;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use skep::agent::containers::{Attempt, ContainerId};
-use skep::agent::task::News;
+use skep::agent::containers::{Attempt, ContainerId, Health};
 use skep::agent::{Effect as AgentEffect, Event as AgentEvent};
 use skep::host::rng::Rng;
 use skep::manager::dispatcher::SessionId;
@@ -90,6 +90,11 @@ enum Happening {
         host: usize,
         container: ContainerId,
         code: u8,
+    },
+    Health {
+        host: usize,
+        container: ContainerId,
+        health: Health,
     },
 }
 
@@ -290,6 +295,11 @@ impl World {
                 container,
                 code,
             } => self.container_ends(host, container, code),
+            Happening::Health {
+                host,
+                container,
+                health,
+            } => self.health_changes(host, container, health),
         }
     }
 
@@ -404,69 +414,6 @@ impl World {
                     );
                 }
             }
-        }
-    }
-
-    /// A removal ends the preparation before it.
-    fn cancel_preparation(&mut self, removed_on: usize, removed: Attempt) {
-        self.queue.retain(|_, happening| match happening {
-            Happening::Ordered {
-                host,
-                attempt,
-                order: Order::Prepare(..),
-                ..
-            } => (*host, *attempt) != (removed_on, removed),
-            _ => true,
-        });
-    }
-
-    fn carry_out(&mut self, host: usize, attempt: Attempt, order: Order) {
-        if let Order::Prepare(record, dependencies) = &order {
-            self.checkers.prepares(record, dependencies);
-        }
-        if matches!(order, Order::Prepare(..) | Order::Start(_)) {
-            let starts = matches!(order, Order::Start(_));
-            self.checkers.runs(&self.hosts, host, attempt.task, starts);
-        }
-        let fails = self.dice.below(1_000) < self.faults.order;
-        let outcome = self.hosts[host].carry_out(order, self.now, fails);
-        let container = attempt.container;
-        let started = matches!(outcome.news, Some(News::Started { .. }));
-        if started && self.dice.below(1_000) < self.faults.crash {
-            let code = u8::from(self.dice.below(4) > 0);
-            let ms = self.dice.below(60_000);
-            self.after(
-                ms,
-                Happening::Ends {
-                    host,
-                    container,
-                    code,
-                },
-            );
-        }
-        if let Some(code) = outcome.ends {
-            let ms = self.dice.below(3_000);
-            self.after(
-                ms,
-                Happening::Ends {
-                    host,
-                    container,
-                    code,
-                },
-            );
-        }
-        if let Some(news) = outcome.news {
-            self.step_agent(host, AgentEvent::Container { attempt, news });
-        }
-    }
-
-    fn container_ends(&mut self, host: usize, container: ContainerId, code: u8) {
-        let attempt = self.hosts[host]
-            .running()
-            .find(|a| a.container == container);
-        let news = self.hosts[host].end(container, code, self.now);
-        if let Some((attempt, news)) = attempt.zip(news) {
-            self.step_agent(host, AgentEvent::Container { attempt, news });
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_lite::future::block_on;
 
 use super::*;
-use crate::agent::containers::{ContainerId, Exit, Record};
+use crate::agent::containers::{ContainerId, Exit, Health, Record, Started};
 use crate::agent::tests::assignment;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::TaskState;
@@ -24,6 +24,8 @@ pub(crate) struct Host {
     cancelled: Cell<usize>,
     /// Containers that were removed while they were prepared.
     removed_early: Cell<usize>,
+    /// Containers that were found healthy.
+    well: RefCell<BTreeSet<ContainerId>>,
     starting: Cell<usize>,
     starting_max: Cell<usize>,
 }
@@ -77,14 +79,17 @@ impl Containers for Host {
         false
     }
 
-    async fn start(&self, attempt: Attempt) -> Result<u32, Self::Error> {
+    async fn start(&self, attempt: Attempt) -> Result<Started, Self::Error> {
         self.starting.set(self.starting.get() + 1);
         self.starting_max
             .set(self.starting_max.get().max(self.starting.get()));
         futures_lite::future::yield_now().await;
         self.starting.set(self.starting.get() - 1);
         self.run(attempt.container);
-        Ok(7)
+        Ok(Started {
+            pid: 7,
+            health: Health::Starting,
+        })
     }
 
     async fn wait(&self, attempt: Attempt) -> Exit {
@@ -93,6 +98,14 @@ impl Containers for Host {
         Exit {
             code: Some(143),
             ..Exit::default()
+        }
+    }
+
+    async fn health(&self, attempt: Attempt) -> Health {
+        let is_news = self.well.borrow_mut().insert(attempt.container);
+        match is_news {
+            true => Health::Healthy,
+            false => pending().await,
         }
     }
 
@@ -293,7 +306,11 @@ fn what_an_earlier_daemon_started_is_watched() {
         since: Time(1),
         stopped: None,
     };
-    host.found.borrow_mut().push(Found { record, condition });
+    host.found.borrow_mut().push(Found {
+        record,
+        condition,
+        health: Health::Healthy,
+    });
     host.run(container);
     let there = &host;
     beside(there, |listener, say| async move {

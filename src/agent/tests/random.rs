@@ -36,6 +36,15 @@ fn states_only_grow_nothing_unassigned_runs_and_what_shall_end_ends() {
     }
 }
 
+fn draw_health(dice: &mut Rng) -> Health {
+    match dice.below(8) {
+        0 => Health::Unhealthy,
+        1 => Health::Starting,
+        2 => Health::Healthy,
+        _ => Health::Unchecked,
+    }
+}
+
 impl Chaos {
     fn new(seed: u64) -> Self {
         Self {
@@ -56,6 +65,7 @@ impl Chaos {
             6 => self.forget(),
             7 => self.toggle_connection(),
             8 => self.restart_daemon(),
+            9 if self.dice.below(2) == 0 => self.health_changes(),
             9 => self.container_ends(),
             10 => {
                 self.world.now = self.world.now.plus_ms(self.dice.below(8000));
@@ -226,15 +236,22 @@ impl Chaos {
                     since: Time(5),
                     stopped: (self.dice.below(2) == 0).then_some(Time(6)),
                 };
-                found.push(Found { record, condition });
+                let health = draw_health(&mut self.dice);
+                found.push(Found {
+                    record,
+                    condition,
+                    health,
+                });
             } else if *runs || self.dice.below(2) == 0 {
                 *runs = false;
                 let exit = Exit {
                     code: Some(1),
                     ..Exit::default()
                 };
+                let health = draw_health(&mut self.dice);
                 found.push(Found {
                     record,
+                    health,
                     condition: Condition::Ended(exit),
                 });
             } else {
@@ -258,6 +275,15 @@ impl Chaos {
                 attempt,
                 news: News::Exited(exit),
             });
+        }
+    }
+
+    fn health_changes(&mut self) {
+        let health = draw_health(&mut self.dice);
+        let running = self.host.values().find(|(_, runs)| *runs);
+        if let Some((attempt, _)) = running {
+            let (attempt, news) = (*attempt, News::Health(health));
+            self.step(Event::Container { attempt, news });
         }
     }
 
@@ -291,7 +317,7 @@ impl Chaos {
                     .get_mut(&attempt.task)
                     .expect("started unprepared");
                 assert!(!std::mem::replace(&mut place.1, true), "started twice");
-                (attempt, News::Started { pid: 7 })
+                (attempt, started(draw_health(&mut self.dice)))
             }
             Effect::Stop(_) if fails => return,
             Effect::Stop(attempt) | Effect::Kill(attempt) => {

@@ -439,6 +439,7 @@ fn of_two_attempts_at_a_task_the_one_that_runs_counts_and_the_other_goes() {
                 assignment: Arc::new(task.clone()),
             },
             condition,
+            health: Health::Unchecked,
         }
     };
     let ended = || Condition::Ended(Exit::default());

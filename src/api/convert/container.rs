@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::api::containers::{exit_code, state_word, status_text};
 use crate::api::types::container as json;
-use crate::api::types::container_spec::Ulimit;
+use crate::api::types::container_spec::{HealthConfig, Ulimit};
 use crate::api::types::image::ImageConfig;
 use crate::api::types::timestamp::{NEVER, nanoseconds, rfc3339};
 use crate::model::time::Time;
 use crate::runtime::adopt::Found;
+use crate::runtime::health::{Check, Health, Probe};
 use crate::runtime::listing::Listed;
 use crate::runtime::plan::{
     DEFAULT_CAPABILITIES, MASKED_PATHS, MountKind, MountPlan, Network, Plan, READ_ONLY_PATHS,
@@ -18,6 +19,7 @@ use crate::runtime::signal;
 
 const DRIVER: &str = "overlayfs";
 const NS_PER_S: i64 = 1_000_000_000;
+const NS_PER_MS: u64 = 1_000_000;
 
 /// A container in a list.
 pub fn show_summary(container: &Listed, now: Time) -> json::ContainerSummary {
@@ -32,7 +34,11 @@ pub fn show_summary(container: &Listed, now: Time) -> json::ContainerSummary {
         ports: Vec::new(),
         labels: container.plan.labels.clone(),
         state: state_word(&container.state).into(),
-        status: status_text(&container.state, now),
+        status: status_text(
+            &container.state,
+            container.health.as_ref().map(|health| health.status),
+            now,
+        ),
         host_config: json::SummaryHostConfig {
             network_mode: network_name(container.plan.network).into(),
         },
@@ -66,7 +72,10 @@ pub fn show(container: &Listed) -> json::ContainerInspect {
         created: rfc3339(plan.origin.created),
         path: words.next().unwrap_or_default(),
         args: words.collect(),
-        state: show_state(&container.state),
+        state: json::ContainerState {
+            health: container.health.as_ref().map(show_health),
+            ..show_state(&container.state)
+        },
         image: plan.origin.image_id.clone(),
         name: format!("/{}", plan.origin.name),
         driver: DRIVER.into(),
@@ -111,6 +120,32 @@ fn show_state(state: &Found) -> json::ContainerState {
     }
 }
 
+fn show_health(health: &Health) -> json::Health {
+    let result = |probe: &Probe| json::HealthcheckResult {
+        start: rfc3339(probe.began),
+        end: rfc3339(probe.ended),
+        exit_code: probe.code,
+        output: probe.output.clone(),
+    };
+    json::Health {
+        status: health.status.name().into(),
+        failing_streak: health.failing_streak,
+        log: health.log.iter().map(result).collect(),
+    }
+}
+
+fn show_check(check: &Check) -> HealthConfig {
+    let ns = |ms: u64| i64::try_from(ms.saturating_mul(NS_PER_MS)).unwrap_or(i64::MAX);
+    HealthConfig {
+        test: check.test.clone(),
+        interval: ns(check.interval_ms),
+        timeout: ns(check.timeout_ms),
+        start_period: ns(check.start_period_ms),
+        start_interval: ns(check.start_interval_ms),
+        retries: check.retries.into(),
+    }
+}
+
 fn show_config(plan: &Plan) -> ImageConfig {
     ImageConfig {
         hostname: plan.hostname.clone(),
@@ -119,6 +154,7 @@ fn show_config(plan: &Plan) -> ImageConfig {
         tty: plan.process.tty,
         env: given_env(plan),
         cmd: Some(plan.process.args.clone()),
+        healthcheck: plan.check.as_ref().map(show_check),
         image: plan.origin.image.clone(),
         working_dir: plan.process.dir.clone(),
         labels: Some(plan.labels.clone()),

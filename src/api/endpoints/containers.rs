@@ -24,8 +24,8 @@ use crate::runtime::processes::Process;
 use crate::runtime::signal;
 use crate::wire::control::Filters;
 
-const KEYS: [&str; 8] = [
-    "ancestor", "exited", "id", "label", "name", "network", "status", "volume",
+const KEYS: [&str; 9] = [
+    "ancestor", "exited", "health", "id", "label", "name", "network", "status", "volume",
 ];
 const TICKS_PER_S: u64 = 100;
 const NS_PER_S: i64 = 1_000_000_000;
@@ -243,6 +243,7 @@ fn fits_one(key: &str, value: &str, container: &Listed) -> bool {
             Found::Ended(_, exit) => value.parse() == Ok(exit_code(exit.code)),
             _ => false,
         },
+        "health" => containers::health_word(container) == value,
         "id" => plan.id.starts_with(value),
         "name" => format!("/{}", plan.origin.name).contains(value),
         "network" => convert::network_name(plan.network) == value,

@@ -20,7 +20,7 @@ use crate::api::types::exec as json;
 use crate::api::upgraded::Duplex;
 use crate::host::clock;
 use crate::runtime::containers::RuntimeError;
-use crate::runtime::exec::{ExecSession, Streams};
+use crate::runtime::exec::{Ended, ExecSession, Streams};
 use crate::runtime::log::Stream;
 use crate::runtime::shim::tenant::ExecRequest;
 
@@ -163,6 +163,7 @@ fn request(config: &json::ExecConfig, detach: bool, size: Option<[u16; 2]>) -> E
         tty: config.tty,
         stdin: config.attach_stdin && !detach,
         size: size.map(|[rows, columns]| (rows, columns)),
+        timeout_ms: None,
     }
 }
 
@@ -262,7 +263,10 @@ async fn attached(
 
 /// Waits for the end and remembers it before the client can ask.
 async fn finish(context: &Context, exec: &Exec, session: ExecSession) {
-    let code = session.wait().await.unwrap_or(NOT_RUN);
+    let code = match session.end().await {
+        Ok(Ended::Exited(code)) => code,
+        Ok(Ended::TimedOut) | Err(_) => NOT_RUN,
+    };
     *exec.progress.borrow_mut() = Progress::Ended { code };
     publish(context, exec, "exec_die");
 }

@@ -98,6 +98,22 @@ docker! {
         error "Error": String;
         started_at "StartedAt": String;
         finished_at "FinishedAt": String;
+        health "Health" omitempty: Option<Health>;
+    }
+
+    /// Docker's `Health`.
+    pub struct Health {
+        status "Status": String;
+        failing_streak "FailingStreak": u32;
+        log "Log": Vec<HealthcheckResult>;
+    }
+
+    /// Docker's `HealthcheckResult`.
+    pub struct HealthcheckResult {
+        start "Start": String;
+        end "End": String;
+        exit_code "ExitCode": i32;
+        output "Output": String;
     }
 
     /// What of the host the container is given.

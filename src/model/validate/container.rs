@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::spec::Labels;
-use crate::model::spec::container::{ContainerSpec, Privileges};
+use crate::model::spec::container::{ContainerSpec, Healthcheck, Privileges};
 use crate::model::spec::mount::{BindOptions, Mount, MountKind, VolumeOptions};
 use crate::model::validate::resource::check_references;
 use crate::model::validate::{Problems, check_label};
 
 const ENTRIES_MAX: usize = 1024;
+const NS_PER_MS: i64 = 1_000_000;
 
 pub(super) fn check(spec: &ContainerSpec, problems: &mut Problems) {
     problems.check(!spec.image.trim().is_empty(), || {
@@ -45,6 +46,9 @@ pub(super) fn check(spec: &ContainerSpec, problems: &mut Problems) {
     check_rights(spec, problems);
     check_names(spec, problems);
     check_references(spec, problems);
+    if let Some(health) = &spec.healthcheck {
+        check_health(health, problems);
+    }
     check_not_yet(spec, problems);
 }
 
@@ -274,9 +278,41 @@ fn check_names(spec: &ContainerSpec, problems: &mut Problems) {
     );
 }
 
+fn check_health(health: &Healthcheck, problems: &mut Problems) {
+    let field = "TaskTemplate.ContainerSpec.Healthcheck";
+    let kind = health.test.first().map(String::as_str);
+    let words = match kind {
+        None | Some("NONE") => true,
+        Some("CMD" | "CMD-SHELL") => health.test.len() > 1,
+        _ => false,
+    };
+    problems.check(words, || {
+        format!(
+            "{field}.Test: {:?}: must be NONE, CMD with a command, or CMD-SHELL with a line",
+            health.test
+        )
+    });
+    let times = [
+        ("Interval", health.interval_ns),
+        ("Timeout", health.timeout_ns),
+        ("StartPeriod", health.start_period_ns),
+        ("StartInterval", health.start_interval_ns),
+    ];
+    for (name, ns) in times {
+        problems.check(ns == 0 || ns >= NS_PER_MS, || {
+            format!("{field}.{name}: {ns}: cannot be less than 1ms")
+        });
+    }
+    let retries = health.retries;
+    problems.check((0..=i64::from(u32::MAX)).contains(&retries), || {
+        format!(
+            "{field}.Retries: {retries}: cannot be negative or over {}",
+            u32::MAX
+        )
+    });
+}
+
 fn check_not_yet(spec: &ContainerSpec, problems: &mut Problems) {
-    let health = spec.healthcheck.as_ref();
-    let no_check = health.is_none_or(|h| h.test.first().is_some_and(|word| word == "NONE"));
     let grace = spec.stop_grace_period_ns.unwrap_or(0);
     problems.check(grace >= 0, || {
         format!("TaskTemplate.ContainerSpec.StopGracePeriod: {grace}: cannot be negative")
@@ -284,7 +320,6 @@ fn check_not_yet(spec: &ContainerSpec, problems: &mut Problems) {
     let leave = "leave it out";
     let fields = [
         (!spec.tty, "TTY"),
-        (no_check, "Healthcheck"),
         (
             ["", "default"].contains(&spec.isolation.as_str()),
             "Isolation",

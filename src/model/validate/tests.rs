@@ -101,16 +101,6 @@ fn what_the_agent_cannot_do_yet_is_refused_by_name() {
     let part = |name: &str| format!("TaskTemplate.ContainerSpec.{name}: not supported yet");
     check(|s| s.task.container.tty = true, &part("TTY"));
     check_fine(|s| s.task.container.open_stdin = true);
-    let health = |test: &str| Healthcheck {
-        test: vec![test.into()],
-        ..Healthcheck::default()
-    };
-    let shell = health("CMD-SHELL");
-    check(
-        |s| s.task.container.healthcheck = Some(shell),
-        &part("Healthcheck"),
-    );
-    check_fine(|s| s.task.container.healthcheck = Some(health("NONE")));
     let driver = Driver {
         name: "syslog".into(),
         ..Driver::default()
@@ -366,4 +356,31 @@ fn references_to_secrets_name_an_object_and_a_file_of_their_own() {
     };
     let problem = "TaskTemplate.ContainerSpec.Configs.Runtime: only";
     check(|s| s.task.container.configs = vec![runtime], problem);
+}
+
+#[test]
+fn health_checks_have_a_command_and_times_that_can_be_kept() {
+    let health = |test: &[&str], interval_ns, retries| {
+        let test = test.iter().map(|&word| word.to_owned()).collect();
+        Some(Healthcheck {
+            test,
+            interval_ns,
+            retries,
+            ..Healthcheck::default()
+        })
+    };
+    for test in [&["NONE"][..], &[], &["CMD", "a"], &["CMD-SHELL", "a | b"]] {
+        check_fine(|s| s.task.container.healthcheck = health(test, 1_000_000, 3));
+    }
+    let bad = |wrong, problem: &str| {
+        let problem = format!("TaskTemplate.ContainerSpec.Healthcheck.{problem}");
+        check(|s| s.task.container.healthcheck = wrong, &problem);
+    };
+    bad(health(&["CMD"], 0, 0), "Test: [\"CMD\"]: must be NONE");
+    bad(health(&["curl"], 0, 0), "Test: [\"curl\"]: must be NONE");
+    bad(
+        health(&[], 999_999, 0),
+        "Interval: 999999: cannot be less than 1ms",
+    );
+    bad(health(&[], 0, -1), "Retries: -1: cannot be negative");
 }

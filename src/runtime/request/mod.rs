@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::spec::Labels;
-use crate::model::spec::container::ContainerSpec;
+use crate::model::spec::container::{ContainerSpec, Healthcheck};
 use crate::model::spec::task::Resources;
 use crate::runtime::plan::{FilePlan, Limits, Network, Origin, Plan, Resolver};
 
+mod health;
 mod process;
 mod mounts;
 mod security;
@@ -19,7 +20,7 @@ mod tests;
 pub const NO_NEW_PRIVILEGES_LABEL: &str = "skep.no-new-privileges";
 
 /// What an image says about its containers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImageDefaults {
     pub entrypoint: Vec<String>,
     pub cmd: Vec<String>,
@@ -30,6 +31,9 @@ pub struct ImageDefaults {
     pub volumes: Vec<String>,
     /// Empty if the image names none.
     pub stop_signal: String,
+    pub healthcheck: Option<Healthcheck>,
+    /// What runs a health check that is a line; empty is `/bin/sh -c`.
+    pub shell: Vec<String>,
 }
 
 /// Everything that a container is made from.
@@ -118,6 +122,7 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         sysctls: security::sysctls(spec, network)?,
         limits: limits(resources)?,
         security: security::plan(spec, &request.labels)?,
+        check: health::plan(spec.healthcheck.as_ref(), image),
         labels: request.labels,
         origin: request.origin,
         writable: request.writable,

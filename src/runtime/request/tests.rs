@@ -13,6 +13,7 @@ fn image() -> ImageDefaults {
         user: "web".into(),
         volumes: vec!["/var/data".into()],
         stop_signal: "SIGQUIT".into(),
+        ..ImageDefaults::default()
     }
 }
 

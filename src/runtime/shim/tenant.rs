@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::attempt::{self, Attempt, Bundle, RecordError};
@@ -37,6 +38,8 @@ pub struct ExecRequest {
     pub stdin: bool,
     /// Rows and columns of the terminal.
     pub size: Option<(u16, u16)>,
+    /// It is killed after this, with all it started.
+    pub timeout_ms: Option<u64>,
 }
 
 /// What an exec-shim says, one message each; `Started` carries the ends.
@@ -50,6 +53,7 @@ pub enum ExecReport {
     Exited {
         code: i32,
     },
+    TimedOut,
 }
 
 /// Most bytes of a report.
@@ -75,6 +79,9 @@ enum ExecError {
     Program(String),
 }
 
+/// A process, its ends, and how long it may take.
+type Exec = (Pid, Vec<OwnedFd>, Option<u64>);
+
 /// Runs the request stored under `name` in the attempt's folder to its end.
 pub fn run(dir: &Path, name: &str) -> ExitCode {
     let Ok(socket) = take_socket() else {
@@ -84,7 +91,7 @@ pub fn run(dir: &Path, name: &str) -> ExitCode {
         dir: dir.to_owned(),
     };
     match start(&attempt, name) {
-        Ok((pid, ends)) => {
+        Ok((pid, ends, timeout_ms)) => {
             send(
                 &socket,
                 &ExecReport::Started {
@@ -93,6 +100,12 @@ pub fn run(dir: &Path, name: &str) -> ExitCode {
                 &ends,
             );
             drop(ends);
+            if timeout_ms.is_some_and(|ms| !ends_within(pid, ms)) {
+                // It leads a session of its own.
+                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+                send(&socket, &ExecReport::TimedOut, &[]);
+            }
             let code = wait(pid);
             send(&socket, &ExecReport::Exited { code }, &[]);
             ExitCode::SUCCESS
@@ -116,7 +129,7 @@ fn take_socket() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn start(attempt: &Attempt, name: &str) -> Result<(Pid, Vec<OwnedFd>), ExecError> {
+fn start(attempt: &Attempt, name: &str) -> Result<Exec, ExecError> {
     let path = attempt.dir.join(name);
     let request: ExecRequest = attempt::read(&path)?;
     let removed = fs::remove_file(&path);
@@ -129,7 +142,8 @@ fn start(attempt: &Attempt, name: &str) -> Result<(Pid, Vec<OwnedFd>), ExecError
     let root = Root::open(Path::new(&format!("/proc/{}/root", init.pid)));
     let root = root.map_err(failed("open the container's root"))?;
     let process = process_of(&bundle, &request);
-    join(attempt, name, &bundle, process, &request, &root)
+    let (pid, ends) = join(attempt, name, &bundle, process, &request, &root)?;
+    Ok((pid, ends, request.timeout_ms))
 }
 
 /// The container's process with what the request changes.
@@ -247,6 +261,26 @@ fn why(failure: OwnedFd) -> Option<String> {
     let mut text = String::new();
     let read = io::Read::read_to_string(&mut fs::File::from(failure), &mut text);
     (read.is_ok() && !text.is_empty()).then_some(text)
+}
+
+/// Whether the process ends in time; it is not reaped.
+fn ends_within(pid: Pid, timeout_ms: u64) -> bool {
+    let Ok(process) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
+        return true;
+    };
+    let seconds = i64::try_from(timeout_ms / 1000).unwrap_or(i64::MAX);
+    let timeout = Timespec {
+        tv_sec: seconds,
+        tv_nsec: (timeout_ms % 1000 * 1_000_000) as _,
+    };
+    let mut ends = [PollFd::new(&process, PollFlags::IN)];
+    loop {
+        match rustix::event::poll(&mut ends, Some(&timeout)) {
+            Ok(count) => return count > 0,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return true,
+        }
+    }
 }
 
 fn wait(pid: Pid) -> i32 {

@@ -3,7 +3,7 @@
 use async_io::Async;
 use futures_lite::future::zip;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use skep::runtime::exec::Streams;
+use skep::runtime::exec::{Ended, Streams};
 use skep::runtime::shim::tenant::ExecRequest;
 
 use super::*;
@@ -49,7 +49,10 @@ fn run(host: &Host, id: &str, request: ExecRequest, input: &str) -> (i32, String
             (&*stdin).write_all(input.as_bytes()).await.unwrap();
         }
         let (out, err) = zip(read(stdout), read(stderr)).await;
-        (session.wait().await.unwrap(), out, err)
+        let Ended::Exited(code) = session.end().await.unwrap() else {
+            panic!("it has no time limit");
+        };
+        (code, out, err)
     })
 }
 
@@ -141,7 +144,7 @@ fn a_terminal_is_sized_resized_and_spoken_with() {
         session.streams.resize(55, 66).unwrap();
         (&**terminal).write_all(b"words\n").await.unwrap();
         text += &read_until(terminal, "xterm\r\n").await;
-        assert_eq!(session.wait().await.unwrap(), 0);
+        assert_eq!(session.end().await.unwrap(), Ended::Exited(0));
         text
     });
     assert_eq!(
