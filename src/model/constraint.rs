@@ -1,8 +1,10 @@
 //! Placement constraints: `node.labels.disk == ssd`, parsed once and matched against nodes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::model::object::Node;
+use crate::model::spec::Labels;
 use crate::model::spec::node::Role;
 
 /// One constraint of a service.
@@ -24,6 +26,22 @@ enum Key {
     Architecture,
     NodeLabel(String),
     EngineLabel(String),
+}
+
+/// Something that each node has a value of: what constraints and preferences are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute(Key);
+
+impl Attribute {
+    /// Parses a key such as `node.labels.rack`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Key::parse(text.trim()).map(Self)
+    }
+
+    /// The node's value; empty if it has none.
+    pub fn of(&self, node: &Node) -> String {
+        self.0.of(node).into_owned()
+    }
 }
 
 /// Why a text is no constraint.
@@ -72,24 +90,11 @@ impl Constraint {
     /// Whether the node is one that the constraint allows.
     pub fn allows(&self, node: &Node) -> bool {
         let is = |actual: &str| actual.eq_ignore_ascii_case(&self.value);
+        let own = self.key.of(node);
         let same = match &self.key {
-            Key::Id => is(&node.id.to_string()),
-            Key::Hostname => is(&node.description.hostname),
-            Key::Ip => address_is(&node.status.address, &self.value),
-            Key::Role => is(match node.spec.role {
-                Role::Worker => "worker",
-                Role::Manager => "manager",
-            }),
-            Key::Os => is(&node.description.platform.os),
-            Key::Architecture => {
-                let own = &node.description.platform.architecture;
-                is(own) || is(architecture(own))
-            }
-            Key::NodeLabel(label) => is(node.spec.labels.get(label).map_or("", String::as_str)),
-            Key::EngineLabel(label) => {
-                let labels = &node.description.engine.labels;
-                is(labels.get(label).map_or("", String::as_str))
-            }
+            Key::Ip => address_is(&own, &self.value),
+            Key::Architecture => is(&own) || is(architecture(&own)),
+            _ => is(&own),
         };
         same == self.equal
     }
@@ -127,6 +132,25 @@ impl Key {
                 Some(label) => Self::NodeLabel(label),
                 None => Self::EngineLabel(label(ENGINE_LABEL)?),
             },
+        })
+    }
+}
+
+impl Key {
+    fn of<'a>(&self, node: &'a Node) -> Cow<'a, str> {
+        let label = |labels: &'a Labels, label: &str| labels.get(label).map_or("", String::as_str);
+        Cow::Borrowed(match self {
+            Self::Id => return Cow::Owned(node.id.to_string()),
+            Self::Hostname => &node.description.hostname,
+            Self::Ip => &node.status.address,
+            Self::Role => match node.spec.role {
+                Role::Worker => "worker",
+                Role::Manager => "manager",
+            },
+            Self::Os => &node.description.platform.os,
+            Self::Architecture => &node.description.platform.architecture,
+            Self::NodeLabel(name) => label(&node.spec.labels, name),
+            Self::EngineLabel(name) => label(&node.description.engine.labels, name),
         })
     }
 }

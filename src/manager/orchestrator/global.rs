@@ -13,12 +13,11 @@ use std::collections::BTreeSet;
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
 use crate::manager::orchestrator::jobs::end_of;
-use crate::manager::orchestrator::{create, has_stopped, is_lost, restart, set_desired};
+use crate::manager::orchestrator::{create, has_stopped, is_lost, restart, satisfies, set_desired};
 use crate::manager::passes::View;
 use crate::model::change::Change;
-use crate::model::constraint::Constraint;
 use crate::model::id::{NodeId, ServiceId};
-use crate::model::object::{Node, NodeState, RestartRecord, Service, Slot, Task, TaskState};
+use crate::model::object::{NodeState, RestartRecord, Service, Slot, Task, TaskState};
 use crate::model::spec::node::Availability;
 use crate::model::state::State;
 
@@ -73,7 +72,7 @@ fn fill(view: &View<'_>, service: &Service, id: NodeId, rng: &mut Rng, changes: 
     let ended = before.iter().map(|task| (task, end_of(task, true)));
     let ended = ended.filter(|(task, wanted)| task.desired_state < *wanted);
     changes.extend(ended.map(|(task, wanted)| set_desired(task, wanted)));
-    if is_lost(node) || !satisfies(service, node) {
+    if is_lost(node) || !satisfies(&service.spec.task, node) {
         let wanted = tasks
             .iter()
             .filter(|t| t.desired_state <= TaskState::Running && !t.has_completed());
@@ -107,15 +106,6 @@ fn is_held(service: &Service, newest: &Task) -> bool {
             && restart::is_done(service, newest)
     };
     newest.desired_state <= TaskState::Running || is_done()
-}
-
-fn satisfies(service: &Service, node: &Node) -> bool {
-    let placement = service.spec.task.placement.iter();
-    // A constraint that does not parse was refused with its service.
-    let mut constraints = placement
-        .flat_map(|placement| &placement.constraints)
-        .filter_map(|text| Constraint::parse(text).ok());
-    constraints.all(|constraint| constraint.allows(node))
 }
 
 #[cfg(test)]

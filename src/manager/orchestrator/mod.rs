@@ -9,9 +9,11 @@ pub mod reap;
 
 use crate::host::rng::Rng;
 use crate::model::change::{Change, NewTask};
+use crate::model::constraint::Constraint;
 use crate::model::id::{ServiceId, TaskId};
 use crate::model::object::{Node, NodeState, RestartRecord, Slot, Task, TaskState};
 use crate::model::spec::node::Availability;
+use crate::model::spec::task::TaskSpec;
 use crate::model::state::State;
 
 /// A task that is not there yet, and that no update makes.
@@ -36,10 +38,22 @@ fn set_desired(task: &Task, state: TaskState) -> Change {
     Change::SetDesiredState { id: task.id, state }
 }
 
-/// Whether the task's node will not run it any further: gone, down, or drained.
+/// Whether the task's node will not run it any further: gone, down, drained, or not one that the
+/// task's constraints allow any more.
 fn has_lost_node(state: &State, task: &Task) -> bool {
     let Some(id) = task.node else { return false };
-    state.nodes().find(id).is_none_or(|node| is_lost(node))
+    let node = state.nodes().find(id);
+    node.is_none_or(|node| is_lost(node) || !satisfies(&task.spec, node))
+}
+
+/// Whether a node is one that the constraints allow.
+fn satisfies(spec: &TaskSpec, node: &Node) -> bool {
+    let placement = spec.placement.iter();
+    // A constraint that does not parse was refused with its service.
+    let mut constraints = placement
+        .flat_map(|placement| &placement.constraints)
+        .filter_map(|text| Constraint::parse(text).ok());
+    constraints.all(|constraint| constraint.allows(node))
 }
 
 fn is_lost(node: &Node) -> bool {

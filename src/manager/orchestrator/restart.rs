@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
-use crate::manager::orchestrator::{create, has_lost_node, has_stopped, is_lost, set_desired};
+use crate::manager::orchestrator::{
+    create, has_lost_node, has_stopped, is_lost, satisfies, set_desired,
+};
 use crate::manager::passes::View;
 use crate::model::change::Change;
 use crate::model::id::ServiceId;
@@ -116,11 +118,14 @@ fn waits_for_old_until(task: &Task) -> Time {
     at_least.max(task.restart.not_before)
 }
 
-/// The dirty slots, and the slots of tasks on dirty nodes that are lost.
+/// The dirty slots, the slots of tasks on dirty nodes that are lost, and of those that their nodes
+/// are not allowed to have any more.
 fn slots(state: &State, dirty: &Dirty) -> BTreeSet<(ServiceId, Slot)> {
-    let nodes = dirty.nodes.iter();
-    let lost = nodes.filter(|id| state.nodes().find(**id).is_none_or(|node| is_lost(node)));
-    let on_them = lost.flat_map(|id| state.tasks_of_node(*id));
+    let on_them = dirty.nodes.iter().flat_map(|id| {
+        let node = state.nodes().find(*id).filter(|node| !is_lost(node));
+        let stays = move |task: &Arc<Task>| node.is_some_and(|node| satisfies(&task.spec, node));
+        state.tasks_of_node(*id).filter(move |task| !stays(task))
+    });
     let on_them = on_them.map(|task| (task.service, task.slot));
     dirty.slots.iter().copied().chain(on_them).collect()
 }

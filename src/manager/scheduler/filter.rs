@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::constraint::{Constraint, architecture};
+use crate::model::constraint::{Attribute, Constraint, architecture};
 use crate::model::load::{NodeLoad, generic_counts};
 use crate::model::object::{Node, NodeState};
 use crate::model::spec::node::{Availability, Platform};
-use crate::model::spec::task::{Reservations, TaskSpec};
+use crate::model::spec::task::{Placement, Preference, Reservations, TaskSpec};
 
 /// What the tasks of one spec ask of a node.
 #[derive(Debug)]
 pub struct Group {
     wanted: Reservations,
     constraints: Vec<Constraint>,
+    /// What of a node the tasks are spread over.
+    preferences: Vec<Attribute>,
     platforms: Vec<Platform>,
     /// 0 is no limit.
     max_replicas: u64,
@@ -35,6 +37,10 @@ impl Site {
             load,
             of_service,
         }
+    }
+
+    pub fn node(&self) -> &Node {
+        &self.node
     }
 }
 
@@ -61,6 +67,7 @@ impl Group {
         Self {
             wanted: wanted.unwrap_or_default(),
             constraints: constraints.collect(),
+            preferences: placement.map_or_else(Vec::new, attributes),
             platforms: placement.map_or_else(Vec::new, |p| p.platforms.clone()),
             max_replicas: placement.map_or(0, |p| p.max_replicas),
         }
@@ -89,6 +96,12 @@ impl Group {
         } else {
             (!self.fits(node, load)).then_some(Reason::Resources)
         }
+    }
+
+    /// What the node has of what the tasks are spread over.
+    pub fn values(&self, node: &Node) -> Vec<String> {
+        let values = self.preferences.iter();
+        values.map(|attribute| attribute.of(node)).collect()
     }
 
     /// Counts one more task of the group on the node.
@@ -125,6 +138,13 @@ impl Group {
         };
         self.platforms.is_empty() || self.platforms.iter().any(fits)
     }
+}
+
+fn attributes(placement: &Placement) -> Vec<Attribute> {
+    let preferences = placement.preferences.iter();
+    // A preference that does not parse was refused with its service.
+    let parsed = preferences.filter_map(|Preference::Spread(by)| Attribute::parse(by));
+    parsed.collect()
 }
 
 fn is_ready(node: &Node) -> bool {

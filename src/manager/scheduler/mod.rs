@@ -1,13 +1,13 @@
 //! Which node each task goes to: of the nodes that every filter lets through, the one with the
-//! fewest tasks of the service, then the fewest tasks.
+//! fewest tasks of the service, then the fewest tasks, spread over what the service prefers.
 //!
 //! Tasks are placed in groups made from the same spec: the filters look at each node once per
 //! group, and a heap gives the next best node for each task.
 
 pub mod filter;
+pub mod spread;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::host::rng::Rng;
@@ -15,6 +15,7 @@ use crate::manager::allocator::tasks::lacks_addresses;
 use crate::manager::dirty::Dirty;
 use crate::manager::passes::View;
 use crate::manager::scheduler::filter::{Group, Site};
+use crate::manager::scheduler::spread::Spread;
 use crate::model::change::Change;
 use crate::model::id::{NodeId, ServiceId, TaskId};
 use crate::model::load::NodeLoad;
@@ -62,9 +63,6 @@ fn groups<'a>(state: &'a State, dirty: &Dirty) -> BTreeMap<(ServiceId, u64), Vec
     groups
 }
 
-/// A node in the order of preference: the least is the best.
-type Preference = (bool, u32, u32, NodeId);
-
 /// Places the tasks of one group. `loads` are the nodes' loads as this round has changed them.
 fn place(
     view: &View<'_>,
@@ -85,7 +83,7 @@ fn place(
     let of_service: BTreeMap<_, _> = view.state.spread(service).collect();
     let failing = failing_nodes(view, service, tasks);
     let mut sites = BTreeMap::new();
-    let mut heap = BinaryHeap::<Reverse<Preference>>::new();
+    let mut best = Spread::default();
     let mut refused = filter::Refused::default();
     for node in view.state.nodes().iter() {
         let load = loads.get(&node.id).or_else(|| view.state.load(node.id));
@@ -95,13 +93,14 @@ fn place(
             Some(reason) => refused.add(reason),
             None => {
                 let tasks = site.load.tasks;
-                heap.push(Reverse((failing.contains(&node.id), own, tasks, node.id)));
+                let fails = failing.contains(&node.id);
+                best.add(&group.values(node), (fails, own, tasks, node.id));
                 sites.insert(node.id, site);
             }
         }
     }
     let mut waiting = tasks.iter();
-    while let Some(Reverse((fails, _, _, id))) = heap.pop() {
+    while let Some((fails, _, _, id)) = best.take() {
         if changes.len() >= view.room {
             return;
         }
@@ -116,7 +115,10 @@ fn place(
         loads.insert(id, site.load.clone());
         match group.refuses(site) {
             Some(reason) => refused.add(reason),
-            None => heap.push(Reverse((fails, site.of_service, site.load.tasks, id))),
+            None => {
+                let rank = (fails, site.of_service, site.load.tasks, id);
+                best.put_back(&group.values(site.node()), rank);
+            }
         }
     }
     let error = refused.explain();

@@ -134,6 +134,25 @@ fn a_node_on_which_the_service_keeps_failing_comes_last() {
 }
 
 #[test]
+fn tasks_are_spread_over_what_the_service_prefers() {
+    let nodes = "node a up label rack=1; node b up label rack=1; node c up label rack=2; \
+                 node d up";
+    let tasks = "task 1 web/1 new; task 2 web/2 new; task 3 web/3 new; task 4 web/4 new";
+    check(
+        &format!("{nodes}; service web x4 spread node.labels.rack; {tasks}"),
+        "assign 1 to d; assign 2 to a; assign 3 to c; assign 4 to d",
+    );
+    check(
+        &format!("{nodes}; service web x4 spread node.labels.rack spread node.hostname; {tasks}"),
+        "assign 1 to d; assign 2 to a; assign 3 to c; assign 4 to d",
+    );
+    check(
+        &format!("{nodes}; service web x4 spread node.labels.rack max 1; {tasks}"),
+        "assign 1 to d; assign 2 to a; assign 3 to c; assign 4 to b",
+    );
+}
+
+#[test]
 fn tasks_that_are_no_longer_wanted_are_not_placed() {
     check(
         "node a up; service web x1; task 1 web/1 new desired remove",

@@ -6,7 +6,8 @@ use crate::model::spec::service::{
     UpdateConfig, UpdateOrder,
 };
 use crate::model::spec::task::{
-    GenericResource, NetworkAttachment, Reservations, Resources, RestartCondition,
+    GenericResource, NetworkAttachment, Placement, Preference, Reservations, Resources,
+    RestartCondition,
 };
 
 pub fn service_mode(word: &str) -> ServiceMode {
@@ -54,21 +55,9 @@ pub fn service_option(spec: &mut ServiceSpec, option: &str, value: &str) {
         "attempts" => {
             task.restart.get_or_insert_default().max_attempts = Some(value.parse().unwrap());
         }
-        "constraint" => {
-            let placement = task.placement.get_or_insert_default();
-            placement.constraints.push(value.into());
+        "constraint" | "spread" | "max" | "platform" => {
+            placement_option(task.placement.get_or_insert_default(), option, value);
         }
-        "max" => {
-            task.placement.get_or_insert_default().max_replicas = value.parse().unwrap();
-        }
-        "platform" => task
-            .placement
-            .get_or_insert_default()
-            .platforms
-            .push(Platform {
-                architecture: value.into(),
-                os: String::new(),
-            }),
         "network" => task.networks.push(NetworkAttachment {
             target: value.into(),
             ..NetworkAttachment::default()
@@ -93,6 +82,18 @@ pub fn service_option(spec: &mut ServiceSpec, option: &str, value: &str) {
                 value,
             );
         }
+    }
+}
+
+fn placement_option(placement: &mut Placement, option: &str, value: &str) {
+    match option {
+        "constraint" => placement.constraints.push(value.into()),
+        "spread" => placement.preferences.push(Preference::Spread(value.into())),
+        "max" => placement.max_replicas = value.parse().unwrap(),
+        _ => placement.platforms.push(Platform {
+            architecture: value.into(),
+            os: String::new(),
+        }),
     }
 }
 

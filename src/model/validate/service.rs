@@ -1,10 +1,12 @@
 //! The service part: how many tasks, where, with what, and how they are replaced.
 
-use crate::model::constraint::Constraint;
+use crate::model::constraint::{Attribute, Constraint};
 use crate::model::id::NetworkId;
 use crate::model::spec::network::{BRIDGE, HOST, NONE};
 use crate::model::spec::service::{FailureAction, ServiceMode, ServiceSpec, UpdateConfig};
-use crate::model::spec::task::{GenericResource, NetworkAttachment, Resources, TaskSpec};
+use crate::model::spec::task::{
+    GenericResource, NetworkAttachment, Preference, Resources, TaskSpec,
+};
 use crate::model::validate::{Problems, check_label, check_name, container};
 
 /// The most tasks of one service.
@@ -182,11 +184,14 @@ fn check_placement(task: &TaskSpec, problems: &mut Problems) {
             problems.add(format!("TaskTemplate.Placement.Constraints: {error}"));
         }
     }
-    problems.unsupported(
-        placement.preferences.is_empty(),
-        "TaskTemplate.Placement.Preferences",
-        "tasks are spread over the nodes by their number",
-    );
+    for Preference::Spread(by) in &placement.preferences {
+        problems.check(Attribute::parse(by).is_some(), || {
+            format!(
+                "TaskTemplate.Placement.Preferences: {by:?}: spread over node.labels.*, \
+                 engine.labels.*, node.hostname or another key of constraints"
+            )
+        });
+    }
 }
 
 fn check_network(network: &NetworkAttachment, problems: &mut Problems) {

@@ -8,7 +8,9 @@ use crate::model::spec::container::{
 use crate::model::spec::mount::{Mount, MountKind};
 use crate::model::spec::network::{IpamPool, NetworkSpec};
 use crate::model::spec::service::{EndpointSpec, PortConfig, ServiceMode};
-use crate::model::spec::task::{Limits, NetworkAttachment, Placement, Resources, RestartPolicy};
+use crate::model::spec::task::{
+    Limits, NetworkAttachment, Placement, Preference, Resources, RestartPolicy,
+};
 
 fn good() -> ServiceSpec {
     let mut spec = ServiceSpec {
@@ -221,6 +223,15 @@ fn constraints_and_sysctls_are_known_ones() {
     check(
         |s| s.task.placement = Some(on("node.role")),
         "TaskTemplate.Placement.Constraints: \"node.role\": constraint expected one operator",
+    );
+    let over = |text: &str| Placement {
+        preferences: vec![Preference::Spread(text.into())],
+        ..Placement::default()
+    };
+    check_fine(|s| s.task.placement = Some(over("node.labels.rack")));
+    check(
+        |s| s.task.placement = Some(over("rack")),
+        "TaskTemplate.Placement.Preferences: \"rack\": spread over node.labels.*",
     );
     let sysctl = |key: &str| [(key.to_owned(), "1".to_owned())].into();
     check_fine(|s| s.task.container.sysctls = sysctl("net.ipv4.ip_forward"));

@@ -13,6 +13,31 @@ fn check_promote(given: &str, expected: &str) {
 }
 
 #[test]
+fn a_task_whose_node_does_not_satisfy_its_constraints_any_more_goes_elsewhere() {
+    let on = |service: &str| {
+        format!(
+            "node a up label disk=ssd; service web {service} constraint node.labels.disk==ssd; \
+             task 1 web/1 on a running"
+        )
+    };
+    check(&on("x1"), "");
+    check(
+        &format!("{}; node a up label disk=hdd", on("x1 delay 5s")),
+        "create web/1 ready; shut down 1",
+    );
+    check(
+        &format!("{}; node a paused", on("x1")),
+        "create web/1 ready; shut down 1",
+    );
+    // It is what the task was made from that counts.
+    check(
+        "node a up; service web x1; task 1 web/1 on a running; \
+         service web x1 constraint node.labels.disk==ssd",
+        "",
+    );
+}
+
+#[test]
 fn a_task_that_ended_is_replaced_at_once_the_first_time() {
     for end in ["failed", "complete", "rejected", "shutdown"] {
         let given = format!("service web x1; node a up; task 1 web/1 on a {end}");
