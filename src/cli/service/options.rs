@@ -166,3 +166,6 @@ const BOTH: &[Flag] = &[
     )
     .short('w'),
 ];
+
+#[cfg(test)]
+mod tests;

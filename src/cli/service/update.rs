@@ -1,6 +1,6 @@
 //! `service update` and `service rollback`.
 
-mod edit;
+pub mod edit;
 mod lists;
 #[cfg(test)]
 mod tests;
