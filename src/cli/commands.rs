@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
 use crate::cli::{
     config, container, daemon, disk, events, exec, image, info, inspect, login, logs, network,
-    node, quickstart, secret, service, stats, swarm, system, version,
+    node, quickstart, secret, service, stats, swarm, system, version, volume,
 };
 
 /// A command that runs.
@@ -29,6 +29,7 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("service", "Manage Swarm services"),
     ("swarm", "Manage Swarm"),
     ("system", "Manage skep"),
+    ("volume", "Manage volumes"),
 ];
 
 /// The commands that most people need first.
@@ -106,4 +107,9 @@ pub const COMMANDS: &[&Command] = &[
     &swarm::unlock::UNLOCK_KEY,
     &system::DIAL_STDIO,
     &version::VERSION,
+    &volume::CREATE,
+    &volume::INSPECT,
+    &volume::LS,
+    &volume::PRUNE,
+    &volume::RM,
 ];

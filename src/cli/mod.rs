@@ -29,6 +29,7 @@ pub mod tasks;
 pub mod service;
 pub mod node;
 pub mod network;
+pub mod volume;
 pub mod swarm;
 pub mod resource;
 pub mod secret;

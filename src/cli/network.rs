@@ -155,7 +155,8 @@ const INGRESS_WARNING: &str = "WARNING! Before removing the routing-mesh network
      the nodes in your swarm run the same docker engine version. Otherwise, removal may not be \
      effective and functionality of newly create ingress networks will be impaired.";
 
-fn check_pair(text: &str) -> Result<(), String> {
+/// Whether a driver's option can be understood.
+pub fn check_pair(text: &str) -> Result<(), String> {
     match text.split_once('=') {
         Some((key, _)) if !key.is_empty() => Ok(()),
         _ => Err(format!("{text} must be formatted as key=value")),
@@ -199,7 +200,7 @@ fn spec(name: &str, parsed: &Parsed) -> Value {
 }
 
 /// `key=value`, or a key alone.
-fn map(given: &[String]) -> BTreeMap<&str, &str> {
+pub fn map(given: &[String]) -> BTreeMap<&str, &str> {
     let pairs = given.iter();
     pairs
         .map(|text| text.split_once('=').unwrap_or((text, "")))

@@ -9,6 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ use crate::model::time::Time;
 const FORMAT: u8 = 1;
 const RECORD_BYTES_MAX: u64 = 1 << 20;
 const NAME_LEN_MAX: usize = 255;
+/// What `stat` counts in.
+const BLOCK_BYTES: u64 = 512;
 const UNFINISHED: &str = ".new-";
 
 /// A volume of this host.
@@ -109,6 +112,23 @@ impl Volumes {
     /// Where the data of a volume lies on this host.
     pub fn data(&self, name: &str) -> Result<PathBuf, VolumeError> {
         Ok(self.path(name)?.join("_data"))
+    }
+
+    /// How many bytes a volume's files take on the disk.
+    pub fn bytes(&self, name: &str) -> Result<u64, VolumeError> {
+        let (mut bytes, mut dirs) = (0_u64, vec![self.data(name)?]);
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                let Ok(about) = entry.metadata() else {
+                    continue;
+                };
+                bytes = bytes.saturating_add(about.blocks().saturating_mul(BLOCK_BYTES));
+                if about.is_dir() {
+                    dirs.push(entry.path());
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Removes a volume with its data. The caller knows whether it is in use.

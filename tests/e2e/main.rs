@@ -19,4 +19,5 @@ mod registry;
 mod runtime;
 mod secrets;
 mod tools;
+mod volumes;
 mod updates;

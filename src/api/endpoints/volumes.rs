@@ -19,6 +19,8 @@ use crate::wire::control::Filters;
 
 const DRIVER: &str = "local";
 const NAME_BYTES: usize = 32;
+/// Docker's mark of a volume whose name was not given.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     let filters = call.query.filters()?;
@@ -53,12 +55,16 @@ pub async fn create(mut call: Call) -> Result<Answer, Failure> {
         let message = format!("skep does not support DriverOpts.{option} of volumes yet");
         return Err(Failure::bad(message));
     }
+    let mut labels = given.labels;
     let name = match given.name.is_empty() {
-        true => random_name()?,
+        true => {
+            labels.insert(ANONYMOUS.into(), String::new());
+            random_name()?
+        }
         false => given.name,
     };
     let volumes = call.context.host.volumes.clone();
-    let made = blocking(move || volumes.ensure(&name, &given.labels, clock::now()));
+    let made = blocking(move || volumes.ensure(&name, &labels, clock::now()));
     let volume = made.await?;
     publish(&call, "create", &volume.name);
     Ok(answer::json_with(
@@ -84,8 +90,8 @@ pub async fn remove(call: Call) -> Result<Answer, Failure> {
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-/// Removes what no container uses. As with Docker only volumes without a name given, unless the
-/// filter `all` says otherwise; skep's have all been named.
+/// Removes what no container uses: as with Docker only volumes whose name was not given, unless the
+/// filter `all` says otherwise.
 pub async fn prune(call: Call) -> Result<Answer, Failure> {
     let mut filters = call.query.filters()?;
     let everything = filters
@@ -93,19 +99,25 @@ pub async fn prune(call: Call) -> Result<Answer, Failure> {
         .remove("all")
         .is_some_and(|v| v.iter().any(|v| v != "false"));
     check_filters(&filters)?;
-    let mut deleted = Vec::new();
+    let (mut deleted, mut space_reclaimed) = (Vec::new(), 0);
     for volume in all(&call).await? {
         let used = user_of(&call.context.host, &volume.name).is_some();
-        if everything && !used && fits(&call.context.host, &filters, &volume) {
+        let meant = everything || volume.labels.contains_key(ANONYMOUS);
+        if meant && !used && fits(&call.context.host, &filters, &volume) {
             let volumes = call.context.host.volumes.clone();
             let name = volume.name.clone();
-            blocking(move || volumes.remove(&name)).await?;
+            space_reclaimed += blocking(move || {
+                let bytes = volumes.bytes(&name)?;
+                volumes.remove(&name).map(|()| bytes)
+            })
+            .await?;
             publish(&call, "destroy", &volume.name);
             deleted.push(volume.name);
         }
     }
     Ok(answer::json(&PruneReport {
         volumes_deleted: Some(deleted),
+        space_reclaimed,
         ..PruneReport::default()
     }))
 }
@@ -146,7 +158,7 @@ fn show(host: &Host, volume: &Volume) -> Result<json::Volume, Failure> {
 }
 
 fn check_filters(filters: &Filters) -> Result<(), Failure> {
-    let known = ["dangling", "driver", "label", "name"];
+    let known = ["dangling", "driver", "label", "label!", "name"];
     match filters.0.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) => Err(Failure::bad(format!("invalid filter '{key}'"))),
         None => Ok(()),
@@ -163,6 +175,7 @@ fn fits(host: &Host, filters: &Filters, volume: &Volume) -> bool {
         }
         "driver" => values.contains(DRIVER),
         "label" => values.iter().all(|value| has_label(&volume.labels, value)),
+        "label!" => !values.iter().any(|value| has_label(&volume.labels, value)),
         _ => values
             .iter()
             .any(|value| volume.name.contains(value.as_str())),
