@@ -16,6 +16,9 @@ use skep::model::spec::node::NodeDescription;
 use skep::model::time::Time;
 use skep::wire::dependency::Dependency;
 
+/// How the images of jobs begin.
+pub const JOB: &str = "job";
+
 /// What the runtime does when it is asked to.
 #[derive(Clone, Debug)]
 pub enum Order {
@@ -100,6 +103,14 @@ impl Host {
             .values()
             .filter(|container| container.is_running());
         running.map(|container| container.record.attempt)
+    }
+
+    /// Whether what runs in the container is to complete.
+    pub fn is_of_job(&self, container: ContainerId) -> bool {
+        self.containers.get(&container).is_some_and(|container| {
+            let spec = &container.record.assignment.spec;
+            spec.container.image.starts_with(JOB)
+        })
     }
 
     /// Whether a container of the task runs here.

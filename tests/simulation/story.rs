@@ -1,5 +1,7 @@
 //! One story: users want things while everything fails, then nothing fails any more.
 
+use std::collections::BTreeSet;
+
 use skep::host::rng::Rng;
 use skep::model::spec::node::{Availability, NodeSpec};
 use skep::model::spec::service::{
@@ -9,7 +11,7 @@ use skep::wire::control::{Request, ServiceUpdate};
 
 use crate::checkers::nothing_lost::NUMBER;
 use crate::founding::{HOSTS, SECRETS, founding, secret};
-use crate::host::Host;
+use crate::host::{Host, JOB};
 use crate::world::{Faults, World};
 
 /// How long the swarm may take when nothing fails any more: the longest back-off and some more.
@@ -20,6 +22,8 @@ const ELECT_MS: u64 = 10_000;
 const DEPLOY_MS: u64 = 30_000;
 const REMOVE_MS: u64 = 5 * 60_000;
 const LOOK_MS: u64 = 1_000;
+/// What some services want of their nodes, and in the end all nodes have.
+const ZONE: &str = "a";
 
 pub struct Story {
     world: World,
@@ -93,7 +97,7 @@ impl Story {
             story.world.leader().is_some()
         });
         self.world.check_healed();
-        (0..self.world.hosts.len()).for_each(|host| self.make(host, Availability::Active));
+        (0..self.world.hosts.len()).for_each(|host| self.make(host, Availability::Active, ZONE));
         self.world.run(LAST_CRASH_MS);
         self.expect(
             "every service runs as it should",
@@ -115,19 +119,31 @@ impl Story {
         match self.dice.below(6) {
             0 => {
                 let replicas = Some(self.dice.below(6));
-                let mode = match self.dice.below(3) {
-                    0 => ServiceMode::Global,
+                let mode = match self.dice.below(6) {
+                    0 | 1 => ServiceMode::Global,
+                    2 => ServiceMode::GlobalJob,
+                    3 => a_job(&mut self.dice),
                     _ => ServiceMode::Replicated { replicas },
                 };
                 self.create(mode);
             }
             1 => self.update(|spec, dice| {
                 let replicas = Some(dice.below(8));
-                if spec.mode != ServiceMode::Global {
-                    spec.mode = ServiceMode::Replicated { replicas };
+                match spec.mode {
+                    ServiceMode::Replicated { .. } => {
+                        spec.mode = ServiceMode::Replicated { replicas };
+                    }
+                    ServiceMode::ReplicatedJob { .. } => spec.mode = a_job(dice),
+                    // It is executed anew.
+                    ServiceMode::GlobalJob => spec.task.force_update += 1,
+                    ServiceMode::Global => {}
                 }
             }),
             2 => self.update(|spec, dice| {
+                if spec.mode.is_job() {
+                    spec.task.container.image = format!("{JOB}:{}", dice.next_u64());
+                    return;
+                }
                 spec.task.container.image = format!("image:{}", dice.next_u64());
                 spec.update = Some(update_config(dice));
                 if dice.below(3) == 0 && goes_back(&spec.name) {
@@ -185,7 +201,8 @@ impl Story {
                 Availability::Drain,
             ];
             let wish = self.draw(wishes.len());
-            self.make(host, wishes[wish]);
+            let zone = ["", ZONE][self.draw(2)];
+            self.make(host, wishes[wish], zone);
         }
     }
 
@@ -250,10 +267,17 @@ impl Story {
         };
         let mut wanted = 0;
         let all_run = state.services().iter().all(|service| {
+            let tasks = state.tasks_of_service(service.id);
+            let tasks = tasks.filter(|task| service.executes(task));
+            if service.job.is_some() {
+                let total = service.job_size().map_or(HOSTS, |size| size.total);
+                let complete = tasks.filter(|task| task.has_completed());
+                let slots: BTreeSet<_> = complete.map(|task| task.slot).collect();
+                return slots.len() as u64 == total;
+            }
             let replicas = service.replicas().unwrap_or(HOSTS);
             let replicas = usize::try_from(replicas).unwrap();
             wanted += replicas;
-            let tasks = state.tasks_of_service(service.id);
             tasks.map(|task| runs(task.id)).sum::<usize>() == replicas
         });
         let running: usize = self
@@ -290,7 +314,16 @@ impl Story {
             mode,
             ..ServiceSpec::default()
         };
-        spec.task.container.image = "image:0".into();
+        spec.task.container.image = match spec.mode.is_job() {
+            true => format!("{JOB}:0"),
+            false => "image:0".into(),
+        };
+        if self.dice.below(3) == 0 {
+            let placement = spec.task.placement.get_or_insert_default();
+            placement
+                .constraints
+                .push(format!("node.labels.zone=={ZONE}"));
+        }
         let named = self.dice.below(SECRETS + 1);
         spec.task.container.secrets = (1..=named).map(secret).collect();
         self.number(&mut spec);
@@ -333,13 +366,14 @@ impl Story {
         });
     }
 
-    fn make(&mut self, host: usize, availability: Availability) {
+    fn make(&mut self, host: usize, availability: Availability, zone: &str) {
         let Some(state) = self.world.state() else {
             return;
         };
         let node = state.nodes().find(self.world.hosts[host].node).unwrap();
         let spec = NodeSpec {
             availability,
+            labels: [("zone".to_owned(), zone.to_owned())].into(),
             ..node.spec.clone()
         };
         let (node, version) = (node.id.to_string(), node.meta.version);
@@ -410,6 +444,13 @@ impl Story {
 /// Some services are rolled back, and of the others every update is seen to last.
 fn goes_back(service: &str) -> bool {
     service.ends_with(['0', '2', '4', '6', '8'])
+}
+
+fn a_job(dice: &mut Rng) -> ServiceMode {
+    ServiceMode::ReplicatedJob {
+        max_concurrent: Some(1 + dice.below(4)),
+        total_completions: Some(dice.below(6)),
+    }
 }
 
 fn update_config(dice: &mut Rng) -> UpdateConfig {

@@ -1,11 +1,13 @@
 //! What must never happen, whatever fails: one file each.
 
+mod jobs;
 pub mod nothing_lost;
 mod one_leader;
 mod own_secrets;
 mod own_tasks;
 mod same_state;
 mod states_grow;
+mod updates;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ pub struct Checkers {
     same_state: same_state::Checker,
     states_grow: states_grow::Checker,
     nothing_lost: nothing_lost::Checker,
+    jobs: jobs::Checker,
 }
 
 impl Checkers {
@@ -34,8 +37,15 @@ impl Checkers {
         self.one_leader.look(manager);
         if self.same_state.look(life, manager) {
             self.states_grow.look(life, manager.state());
+            self.jobs.look(manager.state());
+            updates::look(manager.state());
         }
         self.nothing_lost.look(manager);
+    }
+
+    /// A container of a task has ended by itself.
+    pub fn ended(&mut self, task: TaskId, code: u8) {
+        self.jobs.ended(task, code);
     }
 
     /// A user is about to ask for something.

@@ -43,17 +43,23 @@ impl World {
         if started.is_some_and(|started| started.health == Health::Starting) {
             self.health_follows(host, container);
         }
-        if started.is_some() && self.dice.below(1_000) < self.faults.crash {
-            let code = u8::from(self.dice.below(4) > 0);
-            let ms = self.dice.below(60_000);
-            self.after(
-                ms,
-                Happening::Ends {
-                    host,
-                    container,
-                    code,
-                },
-            );
+        if started.is_some() {
+            let crashes = self.dice.below(1_000) < self.faults.crash;
+            let code = u8::from(crashes && self.dice.below(4) > 0);
+            let within_ms = match crashes {
+                true => Some(60_000),
+                false => self.hosts[host].is_of_job(container).then_some(20_000),
+            };
+            if let Some(ms) = within_ms.map(|most| self.dice.below(most)) {
+                self.after(
+                    ms,
+                    Happening::Ends {
+                        host,
+                        container,
+                        code,
+                    },
+                );
+            }
         }
         if let Some(code) = outcome.ends {
             let ms = self.dice.below(3_000);
@@ -77,6 +83,7 @@ impl World {
             .find(|a| a.container == container);
         let news = self.hosts[host].end(container, code, self.now);
         if let Some((attempt, news)) = attempt.zip(news) {
+            self.checkers.ended(attempt.task, code);
             self.step_agent(host, AgentEvent::Container { attempt, news });
         }
     }
