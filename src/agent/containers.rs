@@ -11,6 +11,7 @@ use crate::host::rng::Rng;
 use crate::model::id::TaskId;
 use crate::model::time::Time;
 use crate::wire::dependency::Dependency;
+use crate::wire::reach::Reach;
 use crate::wire::session::Assignment;
 
 /// The format of a stored [`Record`]; a new shape gets a new number and its own decoder.
@@ -40,15 +41,18 @@ pub trait Containers {
     /// Starts a prepared container.
     fn start(&self, attempt: Attempt) -> impl Future<Output = Result<Started, Self::Error>>;
 
-    /// Waits until a started or adopted container has ended.
+    /// Waits until a started or adopted container has ended, and is on no network any more.
     fn wait(&self, attempt: Attempt) -> impl Future<Output = Exit>;
 
     /// Checks a running container until its health is another than it was; for ever if it has no
     /// check. Dropped when the container has ended.
     fn health(&self, attempt: Attempt) -> impl Future<Output = Health>;
 
+    /// Notes how services are reached from now on; what follows from it happens beside all else.
+    fn reach(&self, news: Reach);
+
     /// Sends the stop signal that the spec names, or else the image, or else SIGTERM, and remembers
-    /// when, for `adopt`.
+    /// when, for `adopt`. Before it, the container is withdrawn from the networks of this node.
     fn stop(&self, attempt: Attempt) -> impl Future<Output = Result<(), Self::Error>>;
 
     /// Kills every process of the container.

@@ -22,6 +22,7 @@ use crate::model::object::TaskState;
 use crate::model::spec::node::NodeDescription;
 use crate::model::time::Time;
 use crate::wire::dependency::{Dependency, DependencyId, named_by};
+use crate::wire::reach::Reach;
 use crate::wire::session::{Assignment, Assignments, ToAgent, ToManager};
 
 /// Containers of ended tasks that are kept for their logs; the oldest go first.
@@ -115,6 +116,8 @@ pub enum Effect {
     Send(ToManager),
     /// Ends the session.
     HangUp,
+    /// How services are reached from now on.
+    Reach(Reach),
     /// With the secrets and configs that the task names, as far as the managers have sent them.
     Prepare(Record, Vec<Arc<Dependency>>),
     Start(Attempt),
@@ -210,6 +213,7 @@ impl Agent {
                 self.hang_up(moves);
             }
             ToAgent::Assignments(_) | ToAgent::Dependencies { .. } if self.leaving => {}
+            ToAgent::Reach(news) => moves.effects.push(Effect::Reach(news)),
             ToAgent::Dependencies { set, released } => {
                 session.dependencies.extend(set.iter().map(|one| one.id));
                 self.depend(set, &released);

@@ -161,6 +161,7 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
         match effect {
             Effect::Send(message) => self.send(&message),
             Effect::HangUp => self.wait_to_redial(),
+            Effect::Reach(news) => self.containers.reach(news),
             Effect::Prepare(record, dependencies) => self.prepare(record, dependencies),
             Effect::Start(attempt) => self.queue(attempt, start(self.containers, attempt)),
             Effect::Remove(attempt) => self.remove(attempt),

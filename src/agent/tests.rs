@@ -28,6 +28,7 @@ pub fn assignment(name: &str, desired: &str) -> Assignment {
         service_name: "web".into(),
         service_labels: Labels::new(),
         registry_auth: Default::default(),
+        networks: Vec::new(),
         slot: Slot::Number(number),
         desired_state: state(desired),
         spec: Arc::new(TaskSpec::default()),
@@ -334,6 +335,7 @@ fn say(effect: &Effect) -> Vec<String> {
             .map(|u| prefix(u.task) + &say_status(&u.status))
             .collect(),
         Effect::HangUp => vec!["hang up".into()],
+        Effect::Reach(news) => vec![format!("reach {}", news.services.len())],
         Effect::Prepare(record, dependencies) => {
             let data = dependencies
                 .iter()

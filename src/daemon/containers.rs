@@ -14,11 +14,13 @@ use std::sync::Arc;
 use futures_lite::future::pending;
 
 use crate::agent::containers::{
-    Attempt, Condition, Containers, Exit, Found, Health, Record, RecordError, Started,
+    Attempt, Containers, Exit, Found, Health, Record, RecordError, Started,
 };
 use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
 use crate::daemon::files::{FilesError, files};
+use crate::daemon::left::{condition, is_running, seen};
+use crate::daemon::networks::{HostNetworks, network, order};
 use crate::daemon::places::{make_mount_points, sweep};
 use crate::host::clock;
 use crate::image::hello;
@@ -30,15 +32,16 @@ use crate::model::spec::Labels;
 use crate::model::spec::container::Healthcheck;
 use crate::model::spec::mount::MountKind;
 use crate::model::spec::service::RegistryAuth;
-use crate::model::spec::task::{NetworkAttachment, TaskSpec};
-use crate::runtime::adopt::{Adopted, Found as State};
-use crate::runtime::attempt::{Exit as RuntimeExit, RecordError as BundleError};
+use crate::model::spec::task::TaskSpec;
+use crate::network::node::NetworkError;
+use crate::runtime::attempt::RecordError as BundleError;
 use crate::runtime::containers::{RemoveError, Runtime, RuntimeError};
 use crate::runtime::health::HealthStatus;
-use crate::runtime::plan::{FilePlan, Network, Origin, Plan};
-use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Refused};
+use crate::runtime::plan::{FilePlan, Origin, Plan};
+use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Joined, Refused};
 use crate::runtime::volume::{VolumeError, Volumes};
 use crate::wire::dependency::Dependency;
+use crate::wire::reach::Reach;
 use crate::wire::session::Assignment;
 
 /// A record is a task's spec and little more.
@@ -62,6 +65,7 @@ pub struct HostContainers {
     /// The layer below every image, on the same disk.
     pub mounts_dir: PathBuf,
     pub records_dir: PathBuf,
+    pub networks: HostNetworks,
 }
 
 /// What could not be done for a task and why.
@@ -81,8 +85,8 @@ pub enum ContainersError {
     Volume(#[from] VolumeError),
     #[error("{0}")]
     Files(#[from] FilesError),
-    #[error("network {0} is not on this node")]
-    Network(String),
+    #[error("{0}")]
+    Networking(#[from] NetworkError),
     #[error("{0}")]
     Runtime(#[from] RuntimeError),
     #[error("{0}")]
@@ -126,6 +130,20 @@ impl Containers for HostContainers {
                 }
             }
         }
+        let running = found.iter().filter(|found| is_running(found));
+        let orders = running.map(|found| {
+            order(
+                &found.record.attempt.container.to_string(),
+                &found.record.assignment,
+            )
+        });
+        let orders: Vec<_> = orders
+            .filter(|order| !order.attachments.is_empty())
+            .collect();
+        if let Err(error) = self.networks.adopt(orders).await {
+            // The containers go on; what is wrong shows when the next one is to be attached.
+            tracing::warn!("networks: {error}");
+        }
         sweep(&self.records_dir, &found);
         sweep(&self.layers_dir, &found);
         Ok(found)
@@ -167,6 +185,7 @@ impl Containers for HostContainers {
     async fn start(&self, attempt: Attempt) -> Result<Started, ContainersError> {
         let id = attempt.container.to_string();
         let running = self.runtime.start(&id).await?;
+        self.networks.started(&id).await;
         self.publish(&id, "start", &[]);
         let pid = running.init.map_or(0, |init| init.pid);
         Ok(Started {
@@ -190,9 +209,15 @@ impl Containers for HostContainers {
         }
     }
 
+    fn reach(&self, news: Reach) {
+        self.networks.hear(news);
+    }
+
     async fn wait(&self, attempt: Attempt) -> Exit {
         let id = attempt.container.to_string();
-        match self.runtime.wait(&id).await {
+        let ended = self.runtime.wait(&id).await;
+        self.networks.detach(&id).await;
+        match ended {
             Ok(exit) => {
                 if exit.oom_killed {
                     self.publish(&id, "oom", &[]);
@@ -213,6 +238,7 @@ impl Containers for HostContainers {
 
     async fn stop(&self, attempt: Attempt) -> Result<(), ContainersError> {
         let id = attempt.container.to_string();
+        self.networks.withdraw(&id).await;
         let signal = self.runtime.stop(&id)?;
         self.publish(&id, "kill", &[("signal", signal.to_string())]);
         Ok(())
@@ -250,6 +276,8 @@ impl HostContainers {
         let image = self.image(task).await?;
         let volumes = self.volumes(spec)?;
         let hostname: String = id.chars().take(SHORT_ID_LEN).collect();
+        let network = network(spec);
+        let joined = self.join(id, task).await?;
         let defaults = defaults(&image);
         Ok(request::plan(ContainerRequest {
             id,
@@ -259,7 +287,8 @@ impl HostContainers {
             layers: self.layers(&image),
             writable: self.layers_dir.join(id),
             hostname: &hostname,
-            network: network(spec)?,
+            network,
+            joined,
             origin: Origin {
                 name: task.container_name(),
                 image: spec.container.image.clone(),
@@ -271,6 +300,21 @@ impl HostContainers {
             volumes,
             files,
         })?)
+    }
+
+    /// Makes the interfaces of a task that is on networks.
+    async fn join(&self, id: &str, task: &Assignment) -> Result<Option<Joined>, ContainersError> {
+        let order = order(id, task);
+        if order.attachments.is_empty() {
+            return Ok(None);
+        }
+        let own = order.attachments.iter();
+        let addresses = own.map(|attachment| attachment.address).collect();
+        Ok(Some(Joined {
+            namespace: self.networks.attach(order).await?,
+            nameserver: self.networks.router(),
+            addresses,
+        }))
     }
 
     /// The image's layers, with the mount points below them.
@@ -357,6 +401,7 @@ impl HostContainers {
 
     async fn remove_id(&self, id: &str) -> Result<(), ContainersError> {
         self.runtime.remove(id).await?;
+        self.networks.detach(id).await;
         match fs::remove_file(self.record_path(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(record_failed("remove", id)(error))
@@ -389,24 +434,6 @@ fn record_failed(what: &'static str, id: &str) -> impl FnOnce(io::Error) -> Cont
     move |source| ContainersError::RecordFile { what, id, source }
 }
 
-/// What has become of an adopted container; `None` if it was never started.
-fn condition(adopted: &Adopted) -> Option<Condition> {
-    match &adopted.state {
-        State::Running(running) => {
-            let pid = running
-                .init
-                .map_or(0, |init| u32::try_from(init.pid).unwrap_or(0));
-            Some(Condition::Running {
-                pid,
-                since: running.started,
-                stopped: adopted.stopped,
-            })
-        }
-        State::Ended(_, exit) => Some(Condition::Ended(seen(exit))),
-        State::Prepared => None,
-    }
-}
-
 /// What the check of a container has found so far.
 fn health(runtime: &Runtime, id: &str) -> Health {
     let found = runtime.health(id).ok().flatten();
@@ -435,15 +462,6 @@ fn passes(error: &io::Error) -> bool {
             .is_some_and(|number| scarce.contains(&number))
 }
 
-fn seen(exit: &RuntimeExit) -> Exit {
-    Exit {
-        code: exit.code.map(|code| u8::try_from(code).unwrap_or(u8::MAX)),
-        oom_killed: exit.oom_killed,
-        log_tail: exit.tail.clone(),
-        at: exit.finished,
-    }
-}
-
 fn defaults(image: &Image) -> ImageDefaults {
     let run = &image.config.config;
     ImageDefaults {
@@ -463,18 +481,5 @@ fn defaults(image: &Image) -> ImageDefaults {
             retries: check.retries,
         }),
         shell: run.shell.clone(),
-    }
-}
-
-/// The network namespace of a task: the host's if it names that network, else its own.
-fn network(spec: &TaskSpec) -> Result<Network, ContainersError> {
-    match spec
-        .networks
-        .iter()
-        .find(|network| !network.is_host() && !network.is_none())
-    {
-        Some(other) => Err(ContainersError::Network(other.target.clone())),
-        None if spec.networks.iter().any(NetworkAttachment::is_host) => Ok(Network::Host),
-        None => Ok(Network::Own),
     }
 }

@@ -17,6 +17,8 @@ pub mod identity;
 pub mod beginning;
 pub mod files;
 mod places;
+pub mod networks;
+pub mod left;
 pub mod containers;
 pub mod sessions;
 pub mod link;

@@ -12,6 +12,7 @@ use crate::daemon::failure::SwarmError;
 use crate::daemon::identity::Identity;
 use crate::daemon::link::Link;
 use crate::daemon::member::Member;
+use crate::daemon::networks::HostNetworks;
 use crate::daemon::port;
 use crate::daemon::renewal::{Issuer, Keeper};
 use crate::daemon::sessions;
@@ -31,6 +32,8 @@ pub(super) struct Parts {
     farewells: Sender<Farewell>,
     agent: Task<()>,
     renewal: Task<()>,
+    networks: HostNetworks,
+    beside: [Task<()>; 2],
 }
 
 /// The manager of a host.
@@ -103,7 +106,9 @@ impl Swarm {
         mut rng: Rng,
     ) -> Parts {
         let (farewells, said) = async_channel::bounded(1);
-        let containers = self.containers(member.node);
+        let networks = self.networks(member.node);
+        let beside = networks.run(&self.executor);
+        let containers = self.containers(member.node, networks.clone());
         let agent = Agent::new(member.node, self.host.description.clone());
         let agent_rng = rng.fork("agent");
         let (manager, here) = manager.unzip();
@@ -128,6 +133,8 @@ impl Swarm {
             member,
             manager,
             farewells,
+            networks,
+            beside,
         }
     }
 
@@ -171,6 +178,12 @@ impl Parts {
         let _ = self.farewells.try_send(farewell);
         self.agent.await;
         self.renewal.cancel().await;
+        for task in self.beside {
+            task.cancel().await;
+        }
+        if farewell == Farewell::Leave {
+            self.networks.remove().await;
+        }
         if let Some(manager) = self.manager {
             manager.port.cancel().await;
             manager.handle.stop().await;

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use futures_lite::future::BoxedLocal;
 use crate::agent::Farewell;
 use crate::api::context::{Cluster, ClusterError, Init, Join, MemberState, Membership};
 use crate::api::events::Events;
+use crate::daemon::RUN_DIR;
 use crate::daemon::address;
 use crate::daemon::beginning;
 use crate::daemon::containers::HostContainers;
@@ -31,6 +32,7 @@ use crate::daemon::failure::SwarmError;
 use crate::daemon::identity::Identity;
 use crate::daemon::joining::{self, JoinError};
 use crate::daemon::member::{self, Member};
+use crate::daemon::networks::{self, HostNetworks};
 use crate::daemon::parts::Parts;
 use crate::host::clock;
 use crate::host::rng::Rng;
@@ -84,7 +86,7 @@ enum Place {
     Outside,
     /// On the way in or out; only one such move at a time.
     Moving,
-    Inside(Parts),
+    Inside(Box<Parts>),
 }
 
 impl Swarm {
@@ -126,7 +128,7 @@ impl Swarm {
                 self.start_worker(member, identity)?
             }
         };
-        self.place.replace(Place::Inside(parts));
+        self.place.replace(Place::Inside(Box::new(parts)));
         Ok(())
     }
 
@@ -149,7 +151,7 @@ impl Swarm {
         match entering.await {
             Ok(parts) => {
                 let node = parts.member.node;
-                self.place.replace(Place::Inside(parts));
+                self.place.replace(Place::Inside(Box::new(parts)));
                 Ok(node)
             }
             Err(error) => {
@@ -258,7 +260,12 @@ impl Swarm {
         })
     }
 
-    pub(super) fn containers(&self, node: NodeId) -> HostContainers {
+    pub(super) fn networks(&self, node: NodeId) -> HostNetworks {
+        let (name, is_only) = networks::name(&self.host.run_dir, Path::new(RUN_DIR));
+        HostNetworks::new(&name, is_only, node)
+    }
+
+    pub(super) fn containers(&self, node: NodeId, networks: HostNetworks) -> HostContainers {
         HostContainers {
             runtime: self.host.runtime.clone(),
             registries: self.host.registries.clone(),
@@ -269,6 +276,7 @@ impl Swarm {
             layers_dir: self.layers_dir(),
             mounts_dir: self.mounts_dir(),
             records_dir: self.host.run_dir.join("records"),
+            networks,
         }
     }
 

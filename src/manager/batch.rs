@@ -152,6 +152,7 @@ impl Manager {
         if self.leading {
             self.timers.note(&self.state, now, &touched);
         }
+        self.dispatcher.note_touched(&self.state, &touched);
         self.dispatcher.tell(&self.state);
         self.answer(entry);
         Ok(())

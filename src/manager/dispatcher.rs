@@ -6,10 +6,13 @@
 //! [`Dispatcher::admit`]. What is seen of the nodes goes to the leader, as [`Seen`].
 
 mod needs;
+mod reached;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::manager::dirty::Dirty;
+use crate::manager::dispatcher::reached::Reached;
 use crate::manager::dispatcher::session::Session;
 use crate::manager::liveness::heartbeat_ms;
 use crate::manager::status::Statuses;
@@ -46,6 +49,7 @@ pub struct Dispatcher {
     arriving: BTreeMap<SessionId, Arriving>,
     /// Nodes whose tasks changed since they were last told.
     stale: BTreeMap<NodeId, BTreeSet<TaskId>>,
+    reached: Reached,
     seen: Vec<Seen>,
     said: Vec<Said>,
 }
@@ -119,6 +123,7 @@ impl Dispatcher {
             self.sessions.remove(&old.id);
             self.said.push(Said::Close(old.id));
         }
+        self.tell_reached(state);
         self.sessions.insert(session, id);
         let description = (node.description != description).then(|| Box::new(description));
         let new = Session::new(session, description.clone());
@@ -127,6 +132,9 @@ impl Dispatcher {
         let heartbeat_ms = heartbeat_ms(state);
         self.said
             .push(Said::Send(session, ToAgent::Welcome { heartbeat_ms }));
+        let reached = self.reached.all(state).into_iter();
+        self.said
+            .extend(reached.map(|part| Said::Send(session, ToAgent::Reach(part))));
         self.send_full(state, id);
     }
 
@@ -240,6 +248,18 @@ impl Dispatcher {
         }
     }
 
+    /// Notes what else a batch touched: how services are reached may follow from it.
+    pub fn note_touched(&mut self, state: &State, touched: &Dirty) {
+        let of_nodes = touched.nodes.iter();
+        let of_nodes = of_nodes.flat_map(|node| state.tasks_of_node(*node));
+        let of_nodes = of_nodes.map(|task| task.service);
+        let of_slots = touched.slots.iter().map(|(service, _)| *service);
+        let ids = touched.services.iter().copied();
+        for service in ids.chain(of_slots).chain(of_nodes) {
+            self.reached.note(service);
+        }
+    }
+
     /// Notes that a node was removed: its session ends.
     pub fn note_removed(&mut self, node: NodeId) {
         self.stale.remove(&node);
@@ -251,6 +271,7 @@ impl Dispatcher {
 
     /// Tells the nodes what changed for them.
     pub fn tell(&mut self, state: &State) {
+        self.tell_reached(state);
         for (node, tasks) in std::mem::take(&mut self.stale) {
             let Some(session) = self.nodes.get_mut(&node) else {
                 continue;
@@ -260,6 +281,15 @@ impl Dispatcher {
             let id = session.id;
             self.said
                 .extend(messages.into_iter().map(|message| Said::Send(id, message)));
+        }
+    }
+
+    /// Tells all nodes what has changed in how services are reached.
+    fn tell_reached(&mut self, state: &State) {
+        for part in self.reached.differences(state) {
+            let sessions = self.nodes.values().map(|session| session.id);
+            let messages = sessions.map(|id| Said::Send(id, ToAgent::Reach(part.clone())));
+            self.said.extend(messages);
         }
     }
 

@@ -389,8 +389,14 @@ impl World {
                 let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
                 format!("{} has {}", self.service_name(*id), parts.join(", "))
             }
-            Change::AllocateTask { id, addresses: own } => {
-                let own: Vec<_> = addresses(own).collect();
+            Change::AllocateTask {
+                id,
+                addresses: own,
+                ports,
+            } => {
+                let ports = ports.iter();
+                let ports = ports.map(|port| format!("port {}", port.published_port));
+                let own: Vec<_> = addresses(own).chain(ports).collect();
                 format!("{} has {}", id.0, own.join(", "))
             }
             other => panic!("no pass decides {other:?}"),

@@ -1,14 +1,15 @@
 //! `State::apply`: what each change does.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
-use crate::model::id::{ServiceId, TaskId};
+use crate::model::id::{NetworkId, ServiceId, TaskId};
 use crate::model::object::{
     Cluster, Config, Endpoint, JobStatus, Meta, Network, Node, Secret, Service, Task, TaskState,
     TaskStatus, UpdateState, UpdateStatus,
 };
-use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::service::{PortConfig, ServiceSpec};
 use crate::model::state::{Object, ObjectId, State};
 use crate::model::time::Time;
 
@@ -137,10 +138,11 @@ impl State {
             Change::SetTaskStatus { id, status } => self.set_task_status(stamp, *id, status),
             Change::RemoveTask { id } => self.remove_task(*id),
             Change::AllocateService { id, endpoint } => self.reach_service(stamp, *id, endpoint),
-            Change::AllocateTask { id, addresses } => self.change_task(*id, |task| {
-                task.meta = stamp.moved(task.meta);
-                task.addresses.clone_from(addresses);
-            }),
+            Change::AllocateTask {
+                id,
+                addresses,
+                ports,
+            } => self.reach_task(stamp, *id, addresses, ports),
             _ => self.apply_resource_change(stamp, change),
         }
     }
@@ -263,6 +265,20 @@ impl State {
             service.endpoint.clone_from(endpoint);
             self.put_service_row(service);
         }
+    }
+
+    fn reach_task(
+        &mut self,
+        stamp: Stamp,
+        id: TaskId,
+        addresses: &[(NetworkId, Ipv4Addr)],
+        ports: &[PortConfig],
+    ) {
+        self.change_task(id, |task| {
+            task.meta = stamp.moved(task.meta);
+            task.addresses = addresses.to_vec();
+            task.ports = ports.to_vec();
+        });
     }
 
     fn create_service(&mut self, stamp: Stamp, id: ServiceId, spec: &ServiceSpec) {
@@ -424,6 +440,7 @@ impl State {
             update_failed: false,
             addresses: Vec::new(),
             job_iteration: service.job.map(|job| job.iteration),
+            ports: Vec::new(),
         };
         self.put(ObjectId::Task(new.id), Some(Object::Task(Arc::new(task))));
     }

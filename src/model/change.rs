@@ -15,7 +15,7 @@ use crate::model::object::{
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{NodeDescription, NodeSpec, Role};
-use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::service::{PortConfig, ServiceSpec};
 use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
 use crate::model::time::Time;
 use crate::model::trust::{NewTokens, Trust};
@@ -143,10 +143,11 @@ pub enum Change {
         id: ServiceId,
         endpoint: Endpoint,
     },
-    /// A task's addresses.
+    /// A task's addresses, and the ports of its node that it takes.
     AllocateTask {
         id: TaskId,
         addresses: Vec<(NetworkId, Ipv4Addr)>,
+        ports: Vec<PortConfig>,
     },
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::id::{NodeId, ServiceId, TaskId};
 use crate::model::object::{Slot, Task, TaskState};
+use crate::model::spec::service::{PortConfig, Protocol};
 use crate::model::spec::task::{GenericResource, Reservations};
 
 /// What the tasks of one node take of it.
@@ -16,6 +17,8 @@ pub struct NodeLoad {
     pub memory_bytes: i64,
     /// Generic resources by kind, in pieces.
     pub generic: BTreeMap<String, i64>,
+    /// Ports of the node itself, each with the number of tasks that have it.
+    pub ports: BTreeMap<(Protocol, u16), i64>,
 }
 
 impl NodeLoad {
@@ -28,6 +31,15 @@ impl NodeLoad {
             add(self.generic.entry(kind.to_owned()).or_default(), count);
         }
         self.generic.retain(|_, count| *count != 0);
+    }
+
+    /// Takes or gives back ports of the node.
+    pub fn take_ports(&mut self, ports: &[PortConfig], sign: i64) {
+        for port in ports {
+            let key = (port.protocol, port.published_port);
+            *self.ports.entry(key).or_default() += sign;
+        }
+        self.ports.retain(|_, count| *count != 0);
     }
 }
 
@@ -93,6 +105,7 @@ impl Load {
         if let Some(wanted) = reservations(task) {
             load.reserve(wanted, sign);
         }
+        load.take_ports(&task.ports, sign);
         if task.desired_state <= TaskState::Running {
             let step = |n: u32| {
                 if sign > 0 {

@@ -253,6 +253,8 @@ pub struct Task {
     pub addresses: Vec<(NetworkId, Ipv4Addr)>,
     /// The execution of its job that it belongs to; `None` if it is of no job.
     pub job_iteration: Option<u64>,
+    /// The ports of its node that it takes.
+    pub ports: Vec<PortConfig>,
 }
 
 impl Task {

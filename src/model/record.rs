@@ -14,6 +14,7 @@ use crate::model::apply::FORMAT;
 use crate::model::change::Batch;
 use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::object::{Meta, RestartRecord, Slot, Task, TaskState, TaskStatus};
+use crate::model::spec::service::PortConfig;
 use crate::model::state::{Object, ObjectId, State};
 use crate::model::time::Time;
 
@@ -129,6 +130,7 @@ struct TaskRecord {
     update_failed: bool,
     addresses: Vec<(NetworkId, Ipv4Addr)>,
     job_iteration: Option<u64>,
+    ports: Vec<PortConfig>,
 }
 
 impl TaskRecord {
@@ -149,6 +151,7 @@ impl TaskRecord {
             update_failed: task.update_failed,
             addresses: task.addresses.clone(),
             job_iteration: task.job_iteration,
+            ports: task.ports.clone(),
         }
     }
 
@@ -171,6 +174,7 @@ impl TaskRecord {
             update_failed: self.update_failed,
             addresses: self.addresses,
             job_iteration: self.job_iteration,
+            ports: self.ports,
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,6 +46,18 @@ pub enum NetworkError {
     TooLong(#[from] TooLong),
     #[error("cannot make a network namespace: {0}")]
     Namespace(#[source] io::Error),
+    #[error("the container is not wanted any more")]
+    Gone,
+}
+
+/// A container that is on networks.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub container: String,
+    pub task: TaskId,
+    pub attachments: Vec<Attachment>,
+    /// Whom to ask for names that are not the swarm's; nobody in particular if it is empty.
+    pub nameservers: Vec<IpAddr>,
 }
 
 /// The networks of this node. Its calls block, but for [`Networks::hear`] and [`Networks::names`].
@@ -56,6 +68,8 @@ pub struct Networks {
     /// What the managers said and is not taken in yet.
     news: Mutex<Vec<Reach>>,
     names: Mutex<Arc<Names>>,
+    /// Containers that are to be attached: one that is detached before is not any more.
+    expected: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +87,7 @@ struct Inner {
 struct Joined {
     task: TaskId,
     attachments: Vec<Attachment>,
+    nameservers: Vec<IpAddr>,
     interfaces: Vec<Interface>,
     /// Kept until the container's own processes hold it.
     namespace: Option<Namespace>,
@@ -85,26 +100,26 @@ impl Networks {
             inner: Mutex::default(),
             news: Mutex::default(),
             names: Mutex::default(),
+            expected: Mutex::default(),
         }
     }
 
-    /// Makes this host ready for tasks on networks.
-    pub fn open(&self) -> Result<(), NetworkError> {
-        let mut host = Socket::route().map_err(failed("open this host"))?;
-        Ok(interface::open_host(&mut host, self.settings.router)?)
+    /// What tasks ask for names.
+    pub fn router(&self) -> Ipv4Addr {
+        self.settings.router
     }
 
     /// Takes over the tasks that an earlier daemon left running, and removes the links of others.
-    pub fn adopt<'a>(
-        &self,
-        tasks: impl IntoIterator<Item = (String, TaskId, &'a [Attachment])>,
-    ) -> Result<(), NetworkError> {
+    pub fn adopt(&self, tasks: impl IntoIterator<Item = Order>) -> Result<(), NetworkError> {
         let mut inner = self.lock();
-        for (container, task, attachments) in tasks {
-            let joined = self.joined(&container, task, attachments, None);
-            inner.tasks.insert(container, joined);
+        for order in tasks {
+            let joined = self.joined(&order, None);
+            inner.tasks.insert(order.container, joined);
         }
         let mut host = Socket::route().map_err(failed("list the links"))?;
+        if !inner.tasks.is_empty() {
+            interface::open_host(&mut host, self.settings.router)?;
+        }
         let own = inner.tasks.values().flat_map(|joined| &joined.interfaces);
         let own: BTreeSet<_> = own.map(|interface| interface.link.as_str()).collect();
         let prefix = self.prefix();
@@ -116,19 +131,23 @@ impl Networks {
         Ok(())
     }
 
+    /// Notes that a container is about to be attached.
+    pub fn expect(&self, container: &str) {
+        lock(&self.expected).insert(container.to_owned());
+    }
+
     /// Makes a namespace with the interfaces of a task; a path to it, for as long as this daemon
     /// runs.
-    pub fn attach(
-        &self,
-        container: &str,
-        task: TaskId,
-        attachments: &[Attachment],
-    ) -> Result<PathBuf, NetworkError> {
+    pub fn attach(&self, order: Order) -> Result<PathBuf, NetworkError> {
         let namespace = Namespace::create().map_err(NetworkError::Namespace)?;
         let path = namespace.path();
-        let joined = self.joined(container, task, attachments, Some(namespace));
+        let joined = self.joined(&order, Some(namespace));
         let mut inner = self.lock();
+        if !lock(&self.expected).remove(&order.container) {
+            return Err(NetworkError::Gone);
+        }
         let mut host = Socket::route().map_err(failed("make links"))?;
+        interface::open_host(&mut host, self.settings.router)?;
         let interfaces = joined.interfaces.clone();
         if let Some(namespace) = &joined.namespace
             && let Err(error) =
@@ -138,7 +157,7 @@ impl Networks {
             let _ = interface::remove(&mut host, &interfaces);
             return Err(error.into());
         }
-        inner.tasks.insert(container.to_owned(), joined);
+        inner.tasks.insert(order.container, joined);
         self.settle(&mut inner)?;
         Ok(path)
     }
@@ -163,6 +182,7 @@ impl Networks {
     /// Leaves nothing of a task's networks; one that is on none is fine.
     pub fn detach(&self, container: &str) -> Result<(), NetworkError> {
         let mut inner = self.lock();
+        lock(&self.expected).remove(container);
         let Some(joined) = inner.tasks.remove(container) else {
             return Ok(());
         };
@@ -212,24 +232,19 @@ impl Networks {
         format!("sk{:04x}", crc32fast::hash(name) & 0xffff)
     }
 
-    fn joined(
-        &self,
-        container: &str,
-        task: TaskId,
-        attachments: &[Attachment],
-        namespace: Option<Namespace>,
-    ) -> Joined {
-        let interfaces = attachments.iter().enumerate();
+    fn joined(&self, order: &Order, namespace: Option<Namespace>) -> Joined {
+        let interfaces = order.attachments.iter().enumerate();
         let interfaces = interfaces.map(|(number, attachment)| Interface {
-            link: self.link_name(container, number),
+            link: self.link_name(&order.container, number),
             address: attachment.address,
             subnet: attachment.network.subnet,
             leads_out: !attachment.network.internal,
         });
         Joined {
-            task,
+            task: order.task,
             interfaces: interfaces.collect(),
-            attachments: attachments.to_vec(),
+            attachments: order.attachments.clone(),
+            nameservers: order.nameservers.clone(),
             namespace,
         }
     }
@@ -250,7 +265,7 @@ impl Networks {
         for joined in inner.tasks.values() {
             let own = joined.attachments.iter();
             let own: Vec<_> = own.map(|own| (own.network.id, own.address)).collect();
-            names.add_asker(&own);
+            names.add_asker(&own, &joined.nameservers);
         }
         inner.services.add_names(&mut names);
         *lock(&self.names) = Arc::new(names);
@@ -261,7 +276,15 @@ impl Networks {
         if inner.rules.as_ref() == Some(&rules) {
             return Ok(());
         }
-        commit(&rules.batch()?).map_err(failed("set the packet rules"))?;
+        if rules.networks.is_empty() {
+            // Nothing is on a network, as on a host whose kernel knows no packet rules.
+            let removed = commit(&Batch::remove(&self.settings.name).finish()?);
+            if inner.rules.is_some() {
+                removed.map_err(failed("remove the packet rules"))?;
+            }
+        } else {
+            commit(&rules.batch()?).map_err(failed("set the packet rules"))?;
+        }
         inner.rules = Some(rules);
         Ok(())
     }

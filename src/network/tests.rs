@@ -15,7 +15,7 @@ use crate::network::namespace::Namespace;
 use crate::network::netlink::Socket;
 use crate::network::netlink::link::{self, Pair, Route, Scope};
 use crate::network::netlink::message::{Message, Received, text};
-use crate::network::node::{Networks, Settings};
+use crate::network::node::{Networks, Order, Settings};
 use crate::wire::reach::{Attachment, NetworkView, Reach, ServiceNetwork, ServiceView, TaskView};
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
@@ -65,7 +65,6 @@ impl Scene {
         let made = scene.host.within(|| {
             link::add_pair(&mut Socket::route().unwrap(), pair).unwrap();
             give("eth0", HOST, Some(OUTSIDE));
-            scene.networks.open().unwrap();
             scene.networks.adopt([]).unwrap();
         });
         made.unwrap();
@@ -84,8 +83,8 @@ impl Scene {
         });
         let attachments: Vec<_> = attachments.collect();
         let attach = || {
-            let path = { &self.networks }.attach(&container(id), TaskId(id), &attachments);
-            let path = path.unwrap();
+            self.networks.expect(&container(id));
+            let path = self.networks.attach(order(id, &attachments)).unwrap();
             let namespace = Namespace::at(&path).unwrap();
             self.networks.started(&container(id));
             namespace
@@ -196,6 +195,15 @@ fn listen(within: &Namespace, port: u16) -> TcpListener {
         .within(|| TcpListener::bind(address))
         .unwrap()
         .unwrap()
+}
+
+fn order(id: u128, attachments: &[Attachment]) -> Order {
+    Order {
+        container: container(id),
+        task: TaskId(id),
+        attachments: attachments.to_vec(),
+        nameservers: Vec::new(),
+    }
 }
 
 fn container(id: u128) -> String {
@@ -398,12 +406,8 @@ fn a_daemon_that_comes_back_keeps_what_runs_and_one_that_leaves_leaves_nothing()
         node: NODE,
     });
     let (task, attachments) = scene.tasks[1].clone();
-    scene.on_host(|networks| {
-        networks.open().unwrap();
-        networks
-            .adopt([(container(2), task, &attachments[..])])
-            .unwrap();
-    });
+    let order = order(task.0, &attachments);
+    scene.on_host(|networks| networks.adopt([order]).unwrap());
     assert_eq!(left(&scene.host).len(), 2 + 1 + 1);
     let client = scene.task(3, &[(network(1, ""), "10.0.1.13")]);
     scene.tell(&[2], &networks, &[]);

@@ -63,6 +63,8 @@ pub struct Plan {
     pub security: Security,
     /// How its health is checked, if it is.
     pub check: Option<Check>,
+    /// A network namespace that is there already, for a container that is on networks.
+    pub namespace: Option<PathBuf>,
 }
 
 impl Plan {

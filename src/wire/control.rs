@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::address::Subnet;
-use crate::model::id::{NodeId, ServiceId};
+use crate::model::id::{NetworkId, NodeId, ServiceId};
 use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Task};
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
@@ -181,6 +181,8 @@ pub struct ServiceView {
     pub running: u64,
     pub desired: u64,
     pub completed: u64,
+    /// Of the networks on which an address stands for the service.
+    pub subnets: Vec<(NetworkId, Subnet)>,
 }
 
 /// Something happened to an object; what `docker events` shows of the swarm.

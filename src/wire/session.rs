@@ -15,6 +15,7 @@ use crate::model::spec::node::NodeDescription;
 use crate::model::spec::service::RegistryAuth;
 use crate::model::spec::task::TaskSpec;
 use crate::wire::dependency::{Dependency, DependencyId};
+use crate::wire::reach::{Attachment, Reach};
 
 /// What an agent says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +61,9 @@ pub enum ToAgent {
         set: Vec<Dependency>,
         released: Vec<DependencyId>,
     },
+    /// How services are reached. Comes before the assignments that it goes with: whoever is about
+    /// to end gets no new connections first.
+    Reach(Reach),
 }
 
 /// What a node shall do, whole or as the difference between two versions.
@@ -95,6 +99,8 @@ pub struct Assignment {
     pub state: TaskState,
     /// Until the task has its image.
     pub registry_auth: RegistryAuth,
+    /// The task's networks, with its address on each.
+    pub networks: Vec<Attachment>,
 }
 
 impl Assignment {

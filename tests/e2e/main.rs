@@ -14,6 +14,7 @@ mod image;
 mod jobs;
 mod lan;
 mod limits;
+mod networks;
 mod quickstart;
 mod registry;
 mod runtime;

@@ -12,6 +12,7 @@ use skep::agent::containers::{
 };
 use skep::host::clock;
 use skep::wire::dependency::Dependency;
+use skep::wire::reach::Reach;
 
 /// The containers of one board.
 #[derive(Debug, Default)]
@@ -88,6 +89,8 @@ impl Containers for Board {
     async fn health(&self, _: Attempt) -> Health {
         pending().await
     }
+
+    fn reach(&self, _: Reach) {}
 
     async fn stop(&self, attempt: Attempt) -> Result<(), String> {
         self.end(attempt, 143);

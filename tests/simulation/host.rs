@@ -240,7 +240,7 @@ impl Order {
             Effect::Stop(attempt) => (attempt, Self::Stop),
             Effect::Kill(attempt) => (attempt, Self::Kill),
             Effect::Remove(attempt) => (attempt, Self::Remove(attempt)),
-            Effect::Send(_) | Effect::HangUp | Effect::Done => return None,
+            Effect::Send(_) | Effect::Reach(_) | Effect::HangUp | Effect::Done => return None,
         })
     }
 }

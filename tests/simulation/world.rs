@@ -392,6 +392,7 @@ impl World {
         for effect in agent.step(now, rng, event) {
             match effect {
                 AgentEffect::Send(message) => self.send_up(session, &message),
+                AgentEffect::Reach(_) => {}
                 AgentEffect::HangUp => {
                     self.hosts[host].session = None;
                     session.into_iter().for_each(|session| self.end_up(session));

@@ -11,6 +11,7 @@ use crate::model::object::TaskState;
 use crate::model::spec::node::NodeDescription;
 use crate::transport::local::{Listener, listen as open};
 use crate::wire::dependency::Dependency;
+use crate::wire::reach::Reach;
 use crate::wire::session::{Assignment, Assignments};
 
 /// A host in memory: its containers run until they are told to stop.
@@ -108,6 +109,8 @@ impl Containers for Host {
             false => pending().await,
         }
     }
+
+    fn reach(&self, _: Reach) {}
 
     async fn stop(&self, attempt: Attempt) -> Result<(), Self::Error> {
         let ended = self.running.borrow_mut().remove(&attempt.container);

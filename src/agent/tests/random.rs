@@ -101,6 +101,7 @@ impl Chaos {
                 Effect::Send(ToManager::Status(updates)) => self.told(updates),
                 Effect::Send(ToManager::AskFull) => self.send_full(),
                 Effect::Send(_) => assert!(self.connected),
+                Effect::Reach(_) => {}
                 other => self.asked.push(other),
             }
         }

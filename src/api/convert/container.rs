@@ -250,6 +250,7 @@ fn hidden(plan: &Plan, paths: &[&str]) -> Vec<String> {
 fn extra_hosts(plan: &Plan) -> Vec<String> {
     let hosts = plan.resolver.hosts.iter();
     hosts
+        .filter(|(_, names)| *names != plan.hostname)
         .map(|(address, names)| format!("{names}:{address}"))
         .collect()
 }

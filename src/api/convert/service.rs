@@ -8,7 +8,9 @@ use crate::api::convert::words::{
 use crate::api::types::service as json;
 use crate::api::types::timestamp::rfc3339;
 use crate::api::types::{Empty, ObjectVersion};
-use crate::model::object::{Service, UpdateStatus};
+use crate::model::address::Subnet;
+use crate::model::id::NetworkId;
+use crate::model::object::{Endpoint, Service, UpdateStatus};
 use crate::model::spec::service as model;
 use crate::wire::control::ServiceView;
 
@@ -55,11 +57,7 @@ pub fn show(view: &ServiceView, with_status: bool) -> json::Service {
         updated_at: rfc3339(meta.updated_at),
         spec: show_spec(spec),
         previous_spec: view.service.previous_spec.as_deref().map(show_spec),
-        endpoint: json::Endpoint {
-            ports: endpoint.ports.clone(),
-            spec: endpoint,
-            virtual_ips: Vec::new(),
-        },
+        endpoint: show_reached(endpoint, &view.service.endpoint, &view.subnets),
         update_status: view.service.update.as_ref().map(show_update_status),
         service_status: with_status.then_some(json::ServiceStatus {
             running_tasks: view.running,
@@ -72,6 +70,27 @@ pub fn show(view: &ServiceView, with_status: bool) -> json::Service {
             },
             last_execution: rfc3339(job.last_execution),
         }),
+    }
+}
+
+/// What the service is reached by, beside what its spec asks for.
+fn show_reached(
+    spec: json::EndpointSpec,
+    has: &Endpoint,
+    subnets: &[(NetworkId, Subnet)],
+) -> json::Endpoint {
+    let addresses = has.addresses.iter().map(|(network, address)| {
+        let mut subnets = subnets.iter();
+        let bits = subnets.find(|(id, _)| id == network);
+        json::EndpointVirtualIp {
+            network_id: network.to_string(),
+            addr: format!("{address}/{}", bits.map_or(32, |(_, own)| own.bits())),
+        }
+    });
+    json::Endpoint {
+        ports: has.ports.iter().map(show_port).collect(),
+        virtual_ips: addresses.collect(),
+        spec,
     }
 }
 
@@ -213,7 +232,7 @@ fn read_port(index: usize, given: json::PortConfig, problems: &mut Problems) -> 
     }
 }
 
-fn show_port(spec: &model::PortConfig) -> json::PortConfig {
+pub fn show_port(spec: &model::PortConfig) -> json::PortConfig {
     json::PortConfig {
         name: spec.name.clone(),
         protocol: word(spec.protocol, &PROTOCOLS),

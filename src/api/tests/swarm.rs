@@ -367,9 +367,28 @@ fn refusals_have_dockers_status() {
     rig.check_refused("GET", "/nodes/nope", "", (404, "node nope not found"));
     rig.check_refused("GET", "/tasks/nope", "", (404, "task nope not found"));
     rig.check_refused("GET", "/secrets/nope", "", (404, "secret nope not found"));
-    let published = WEB.replace("\"vip\"", "\"vip\", \"Ports\": [{\"TargetPort\": 80}]");
-    let (status, refused) = rig.ask("POST", "/services/create", &published.replace("web", "two"));
-    assert_eq!(status, 400, "{refused}");
+    let port = "\"vip\", \"Ports\": [{\"TargetPort\": 80, \"PublishedPort\": 8080}]";
+    let published = WEB.replace("\"vip\"", port);
+    let (status, created) = rig.ask("POST", "/services/create", &published.replace("web", "two"));
+    assert_eq!(status, 201, "{created}");
+    let id = created["ID"].as_str().unwrap();
+    let taken = format!("port '8080' is already in use by service 'two' ({id}) as an ingress port");
+    rig.check_refused(
+        "POST",
+        "/services/create",
+        &published.replace("web", "three"),
+        (400, &taken),
+    );
+    let lost = WEB.replace(
+        "\"TaskTemplate\": {",
+        "\"TaskTemplate\": {\"Networks\": [{\"Target\": \"nope\"}], ",
+    );
+    rig.check_refused(
+        "POST",
+        "/services/create",
+        &lost.replace("web", "three"),
+        (404, "network nope not found"),
+    );
     let (status, _) = rig.ask(
         "GET",
         "/services?filters=%7B%22odd%22%3A%5B%22x%22%5D%7D",

@@ -1,6 +1,6 @@
 //! Tasks.
 
-use crate::api::types::network::Network;
+use crate::api::types::network::IpamConfig;
 use crate::api::types::service::PortConfig;
 use crate::api::types::task_spec::{GenericResource, TaskSpec};
 use crate::api::types::{Labels, ObjectVersion};
@@ -49,7 +49,43 @@ docker! {
 
     /// Docker's `NetworkAttachment`.
     pub struct NetworkAttachment {
-        network "Network" omitempty: Network;
+        network "Network" omitempty: SwarmNetwork;
         addresses "Addresses" omitempty: Vec<String>;
+    }
+
+    /// Docker's `swarm.Network`.
+    pub struct SwarmNetwork {
+        id "ID": String;
+        version "Version": ObjectVersion;
+        created_at "CreatedAt": String;
+        updated_at "UpdatedAt": String;
+        spec "Spec" omitempty: NetworkSpec;
+        driver_state "DriverState" omitempty: Driver;
+        ipam_options "IPAMOptions" omitempty: Option<IpamOptions>;
+    }
+
+    /// Docker's `swarm.NetworkSpec`.
+    pub struct NetworkSpec {
+        name "Name" omitempty: String;
+        labels "Labels": Labels;
+        driver_configuration "DriverConfiguration" omitempty: Option<Driver>;
+        ipv6_enabled "IPv6Enabled" omitempty: bool;
+        internal "Internal" omitempty: bool;
+        attachable "Attachable" omitempty: bool;
+        ingress "Ingress" omitempty: bool;
+        ipam_options "IPAMOptions" omitempty: Option<IpamOptions>;
+        scope "Scope" omitempty: String;
+    }
+
+    /// Docker's `swarm.IPAMOptions`.
+    pub struct IpamOptions {
+        driver "Driver" omitempty: Driver;
+        configs "Configs" omitempty: Vec<IpamConfig>;
+    }
+
+    /// Docker's `swarm.Driver`.
+    pub struct Driver {
+        name "Name" omitempty: String;
+        options "Options" omitempty: Labels;
     }
 }

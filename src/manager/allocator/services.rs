@@ -38,6 +38,8 @@ pub enum Unreachable {
     },
     #[error("no port from {DYNAMIC_FIRST} to {DYNAMIC_LAST} is left")]
     Ports,
+    #[error("Service cannot be explicitly attached to the ingress network \"{0}\"")]
+    ExplicitIngress(String),
     #[error("there is no ingress network: make one with network create --ingress")]
     Ingress,
 }
@@ -176,6 +178,9 @@ pub fn networks<'a>(
         let by_id = target.parse().ok().and_then(|id| state.networks().find(id));
         let network = by_id.or_else(|| state.networks().by_name(target));
         let network = network.ok_or_else(|| Unreachable::Network(target.to_owned()))?;
+        if network.spec.ingress {
+            return Err(Unreachable::ExplicitIngress(network.spec.name.clone()));
+        }
         if network.block.is_some() && !networks.iter().any(|known| known.id == network.id) {
             networks.push(network);
         }

@@ -12,6 +12,7 @@ use crate::manager::passes::View;
 use crate::model::change::Change;
 use crate::model::id::{NetworkId, TaskId};
 use crate::model::object::{Network, Task, TaskState, TaskStatus};
+use crate::model::spec::service::{PortConfig, PublishMode};
 use crate::model::state::State;
 
 pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
@@ -26,6 +27,7 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
             Ok(addresses) => changes.push(Change::AllocateTask {
                 id: task.id,
                 addresses,
+                ports: host_ports(view.state, task),
             }),
             Err(error) => changes.extend(wait(task, &error.to_string(), view)),
         }
@@ -37,6 +39,14 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
 pub fn lacks_addresses(state: &State, task: &Task) -> bool {
     let none = || networks(state, task).is_ok_and(|networks| networks.is_empty());
     task.addresses.is_empty() && !none()
+}
+
+/// The ports of its node that a task takes.
+fn host_ports(state: &State, task: &Task) -> Vec<PortConfig> {
+    let service = state.services().find(task.service);
+    let ports = service.into_iter().flat_map(|own| &own.endpoint.ports);
+    let host = ports.filter(|port| port.publish_mode == PublishMode::Host);
+    host.cloned().collect()
 }
 
 /// The networks of a task.

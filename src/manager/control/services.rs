@@ -24,7 +24,12 @@ pub fn view(state: &State, service: &Arc<Service>) -> ServiceView {
             .or_else(|| service.job_size().map(|size| size.concurrent))
             .unwrap_or(0),
         completed: 0,
+        subnets: Vec::new(),
     };
+    for (id, _) in &service.endpoint.addresses {
+        let block = state.networks().find(*id).and_then(|network| network.block);
+        view.subnets.extend(block.map(|block| (*id, block.subnet)));
+    }
     let tasks = state.tasks_of_service(service.id);
     for task in tasks.filter(|task| service.executes(task)) {
         let wanted = task.desired_state <= TaskState::Running && !task.has_completed();

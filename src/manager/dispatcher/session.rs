@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::manager::dispatcher::SessionId;
 use crate::manager::dispatcher::needs::Needs;
+use crate::manager::dispatcher::reached::attachments;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::{Task, TaskState};
 use crate::model::spec::node::NodeDescription;
@@ -151,5 +152,6 @@ fn assignment(state: &State, task: &Task) -> Assignment {
         spec: task.spec.clone(),
         state: task.status.state,
         registry_auth: auth.unwrap_or_default(),
+        networks: attachments(state, task),
     }
 }

@@ -2,12 +2,15 @@
 
 mod statuses;
 
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::manager::liveness::Liveness;
 use crate::manager::words::{NOW, World};
 use crate::model::change::Change;
-use crate::model::id::TaskId;
-use crate::model::object::{NodeState, TaskState, TaskStatus};
+use crate::model::id::{NetworkId, ServiceId, TaskId};
+use crate::model::object::{NodeState, NodeStatus, TaskState, TaskStatus};
+use crate::wire::reach::Reach;
 use crate::wire::session::Assignments;
 
 const A: NodeId = NodeId(1);
@@ -108,11 +111,24 @@ impl Desk {
     }
 }
 
+/// `reach web 1 2, not 3, and no other`
+fn say_reach(news: &Reach) -> String {
+    let mut parts = Vec::new();
+    for service in &news.services {
+        let tasks = service.tasks.iter().map(|task| format!(" {}", task.id.0));
+        parts.push(format!("{}{}", service.name, tasks.collect::<String>()));
+    }
+    parts.extend(news.removed.iter().map(|id| format!("not {}", id.0)));
+    parts.extend(news.all.iter().map(|_| "no other".to_owned()));
+    format!("reach {}", parts.join(", "))
+}
+
 /// What was said, in words.
 fn words(said: &[Said]) -> String {
     let of_message = |message: &ToAgent| match message {
         ToAgent::Welcome { .. } => "welcome".to_owned(),
         ToAgent::Refused { .. } => "refused".to_owned(),
+        ToAgent::Reach(news) => say_reach(news),
         ToAgent::Dependencies { set, released } => {
             format!("depend on {}, not on {}", set.len(), released.len())
         }
@@ -137,7 +153,13 @@ fn words(said: &[Said]) -> String {
             format!("{from} to {to}: {}", parts.join(", "))
         }
     };
-    let words = said.iter().map(|said| match said {
+    // That there are no services to reach is told whenever a session begins.
+    let nothing = |said: &&Said| {
+        matches!(said, Said::Send(_, ToAgent::Reach(news))
+            if news.services.is_empty() && news.removed.is_empty())
+    };
+    let said = said.iter().filter(|said| !nothing(said));
+    let words = said.map(|said| match said {
         Said::Send(session, message) => format!("{}: {}", session.0, of_message(message)),
         Said::Close(session) => format!("{}: close", session.0),
     });
@@ -159,6 +181,55 @@ fn a_session_starts_with_all_of_the_nodes_tasks_and_goes_on_with_differences() {
         "5: 3 to 4: forget 3"
     );
     assert_eq!(words(&desk.receive(5, ToManager::AskFull)), "5: full 5: 1");
+}
+
+#[test]
+fn nodes_are_told_how_services_are_reached_before_the_tasks_that_it_concerns() {
+    let mut desk = Desk::new();
+    desk.world = World::of(
+        "network front 10.0.1.0/24; node a up; service web x2 network front; \
+         task 1 web/1 on a running; task 2 web/2 on a starting",
+    );
+    for (task, last) in [(1, 8), (2, 9)] {
+        desk.world.apply(vec![Change::AllocateTask {
+            id: TaskId(task),
+            addresses: vec![(NetworkId(1), Ipv4Addr::new(10, 0, 1, last))],
+            ports: Vec::new(),
+        }]);
+    }
+    let said = words(&desk.receive(5, hello()));
+    assert_eq!(said, "5: welcome; 5: reach web 1; 5: full 1: 1 2");
+    let touch = |desk: &mut Desk, task: u128, change: Change| {
+        let mut touched = Dirty::default();
+        touched.note(&desk.world.state, &change);
+        let state = &desk.world.state;
+        desk.dispatcher.note_touched(state, &touched);
+        words(&desk.change(task, change))
+    };
+    let running = |id| Change::SetTaskStatus {
+        id: TaskId(id),
+        status: TaskStatus {
+            state: TaskState::Running,
+            ..TaskStatus::default()
+        },
+    };
+    assert_eq!(touch(&mut desk, 2, running(2)), "5: reach web 1 2");
+    let stop = Change::SetDesiredState {
+        id: TaskId(1),
+        state: TaskState::Shutdown,
+    };
+    let said = touch(&mut desk, 1, stop);
+    assert_eq!(said, "5: reach web 2; 5: 1 to 2: shutdown 1");
+    let down = Change::SetNodeStatus {
+        id: A,
+        status: NodeStatus {
+            state: NodeState::Down,
+            ..NodeStatus::default()
+        },
+    };
+    assert_eq!(touch(&mut desk, 2, down), "5: reach web");
+    let gone = Change::RemoveService { id: ServiceId(1) };
+    assert_eq!(touch(&mut desk, 2, gone), "5: reach not 1");
 }
 
 #[test]

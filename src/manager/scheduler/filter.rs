@@ -7,6 +7,7 @@ use crate::model::constraint::{Attribute, Constraint, architecture};
 use crate::model::load::{NodeLoad, generic_counts};
 use crate::model::object::{Node, NodeState};
 use crate::model::spec::node::{Availability, Platform};
+use crate::model::spec::service::PortConfig;
 use crate::model::spec::task::{Placement, Preference, Reservations, TaskSpec};
 
 /// What the tasks of one spec ask of a node.
@@ -19,6 +20,8 @@ pub struct Group {
     platforms: Vec<Platform>,
     /// 0 is no limit.
     max_replicas: u64,
+    /// Ports of the node itself.
+    ports: Vec<PortConfig>,
 }
 
 /// A node as a round of placing sees it.
@@ -52,11 +55,12 @@ pub enum Reason {
     Constraints,
     Platform,
     MaxReplicas,
+    Ports,
     Resources,
 }
 
 impl Group {
-    pub fn of(spec: &TaskSpec) -> Self {
+    pub fn of(spec: &TaskSpec, ports: &[PortConfig]) -> Self {
         let placement = spec.placement.as_ref();
         let wanted = spec.resources.as_ref().and_then(|r| r.reservations.clone());
         let constraints = placement.map_or(&[][..], |p| &p.constraints);
@@ -70,6 +74,7 @@ impl Group {
             preferences: placement.map_or_else(Vec::new, attributes),
             platforms: placement.map_or_else(Vec::new, |p| p.platforms.clone()),
             max_replicas: placement.map_or(0, |p| p.max_replicas),
+            ports: ports.to_vec(),
         }
     }
 
@@ -93,6 +98,8 @@ impl Group {
             Some(Reason::Platform)
         } else if full {
             Some(Reason::MaxReplicas)
+        } else if self.finds_ports_taken(load) {
+            Some(Reason::Ports)
         } else {
             (!self.fits(node, load)).then_some(Reason::Resources)
         }
@@ -107,8 +114,17 @@ impl Group {
     /// Counts one more task of the group on the node.
     pub fn take(&self, site: &mut Site) {
         site.load.reserve(&self.wanted, 1);
+        site.load.take_ports(&self.ports, 1);
         site.load.tasks += 1;
         site.of_service += 1;
+    }
+
+    fn finds_ports_taken(&self, load: &NodeLoad) -> bool {
+        let mut ports = self.ports.iter();
+        ports.any(|port| {
+            load.ports
+                .contains_key(&(port.protocol, port.published_port))
+        })
     }
 
     fn fits(&self, node: &Node, load: &NodeLoad) -> bool {
@@ -182,6 +198,7 @@ impl Reason {
                 format!("scheduling constraints not satisfied on {nodes} node{s}")
             }
             Self::Platform => format!("unsupported platform on {nodes} node{s}"),
+            Self::Ports => format!("host-mode port already in use on {nodes} node{s}"),
             Self::MaxReplicas => "max replicas per node limit exceed".to_owned(),
         }
     }

@@ -75,7 +75,9 @@ fn place(
     let Some(spec) = view.state.task_spec(service, version) else {
         return;
     };
-    let group = Group::of(spec);
+    // All tasks of a version take the same ports.
+    let ports = tasks.first().map_or(&[][..], |task| &task.ports);
+    let group = Group::of(spec, ports);
     // All tasks of a service are of one kind.
     if tasks.iter().all(|task| task.place().is_some()) {
         return place_at_home(view, &group, tasks, loads, changes);

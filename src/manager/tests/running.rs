@@ -110,6 +110,8 @@ fn an_agent_gets_its_tasks_and_its_end_is_seen() {
                 heartbeat_ms: 2_000
             })
         ));
+        let reach = session.receive().await;
+        assert!(matches!(reach, Some(ToAgent::Reach(_))));
         let full = session.receive().await;
         assert!(matches!(
             full,

@@ -1,13 +1,21 @@
 //! The service part: how many tasks, where, with what, and how they are replaced.
 
+use std::collections::BTreeSet;
+
 use crate::model::constraint::{Attribute, Constraint};
-use crate::model::id::NetworkId;
-use crate::model::spec::network::{BRIDGE, HOST, NONE};
-use crate::model::spec::service::{FailureAction, ServiceMode, ServiceSpec, UpdateConfig};
+use crate::model::spec::network::BRIDGE;
+use crate::model::spec::service::{
+    FailureAction, PublishMode, ServiceMode, ServiceSpec, UpdateConfig,
+};
 use crate::model::spec::task::{
     GenericResource, NetworkAttachment, Preference, Resources, TaskSpec,
 };
 use crate::model::validate::{Problems, check_label, check_name, container};
+
+/// The most published ports of a service, and networks of a task.
+const PORTS_MAX: usize = 1024;
+const NETWORKS_MAX: usize = 15;
+const HOST_NAME_MAX: usize = 253;
 
 /// The most tasks of one service.
 const REPLICAS_MAX: u64 = 1_000_000;
@@ -37,13 +45,38 @@ pub(super) fn check(spec: &ServiceSpec, problems: &mut Problems) {
     problems.check(spec.networks.is_empty(), || {
         "Networks: deprecated by Docker; use TaskTemplate.Networks".to_owned()
     });
-    let ports = spec.endpoint.as_ref().map_or(&[][..], |e| &e.ports);
-    problems.unsupported(
-        ports.is_empty(),
-        "EndpointSpec.Ports",
-        "use the network \"host\" to reach the tasks",
-    );
+    check_ports(spec, problems);
     check_task(&spec.task, problems);
+}
+
+fn check_ports(spec: &ServiceSpec, problems: &mut Problems) {
+    let ports = spec.ports();
+    problems.check(ports.len() <= PORTS_MAX, || {
+        format!(
+            "EndpointSpec.Ports: {} ports: at most {PORTS_MAX}",
+            ports.len()
+        )
+    });
+    problems.check(ports.iter().all(|port| port.target_port != 0), || {
+        "EndpointSpec.Ports: TargetPort: a port from 1 to 65535 is needed".to_owned()
+    });
+    let ingress = ports.iter().any(|p| p.publish_mode == PublishMode::Ingress);
+    problems.check(!(ingress && spec.is_round_robin()), || {
+        "EndpointSpec: port published with ingress mode can't be used with dnsrr mode".to_owned()
+    });
+    let given = ports.iter().filter(|port| port.published_port != 0);
+    let given: Vec<_> = given.map(|p| (p.protocol, p.published_port)).collect();
+    let distinct: BTreeSet<_> = given.iter().collect();
+    problems.check(distinct.len() == given.len(), || {
+        "EndpointSpec: duplicate published ports provided".to_owned()
+    });
+    let mut networks = spec.task.networks.iter();
+    let apart = networks.any(|own| own.is_host() || own.is_none());
+    problems.check(ports.is_empty() || !apart, || {
+        "EndpointSpec.Ports: the network \"host\" publishes every port of the task as it is, and \
+         \"none\" none; leave the ports out"
+            .to_owned()
+    });
 }
 
 fn check_mode(mode: &ServiceMode, problems: &mut Problems) {
@@ -95,9 +128,7 @@ fn check_task(task: &TaskSpec, problems: &mut Problems) {
     }
     check_restart(task, problems);
     check_placement(task, problems);
-    for network in &task.networks {
-        check_network(network, problems);
-    }
+    check_networks(&task.networks, problems);
     let driver = task.log_driver.as_ref().map_or("", |d| &d.name);
     problems.unsupported(
         driver.is_empty(),
@@ -194,19 +225,46 @@ fn check_placement(task: &TaskSpec, problems: &mut Problems) {
     }
 }
 
-fn check_network(network: &NetworkAttachment, problems: &mut Problems) {
-    let target = network.target.as_str();
-    let is = |(id, name): (NetworkId, &str)| network.is_to(id, name);
-    problems.check(is(HOST) || is(NONE), || {
-        let shown = if is(BRIDGE) { "bridge" } else { target };
+/// Whether the swarm has the networks is seen when the service is given its addresses.
+fn check_networks(networks: &[NetworkAttachment], problems: &mut Problems) {
+    let field = "TaskTemplate.Networks";
+    problems.check(networks.len() <= NETWORKS_MAX, || {
         format!(
-            "TaskTemplate.Networks: {shown:?}: not supported yet; use \"host\", \"none\" or no \
-             network for one of the task's own with loopback only"
+            "{field}: {} networks: at most {NETWORKS_MAX}",
+            networks.len()
         )
     });
-    problems.unsupported(
-        network.aliases.is_empty() && network.driver_options.is_empty(),
-        "TaskTemplate.Networks.Aliases or DriverOpts",
-        "leave them out",
-    );
+    let alone = networks.iter().any(|own| own.is_host() || own.is_none());
+    problems.check(networks.len() < 2 || !alone, || {
+        format!("{field}: \"host\" and \"none\" go with no other network")
+    });
+    for network in networks {
+        problems.check(!network.is_to(BRIDGE.0, BRIDGE.1), || {
+            format!(
+                "{field}: \"bridge\": not supported yet; make a network with driver overlay, which \
+                 leads out of the host as well"
+            )
+        });
+        for alias in &network.aliases {
+            problems.check(is_host_name(alias), || {
+                format!("{field}.Aliases: {alias:?}: not a name that DNS can have")
+            });
+        }
+        problems.unsupported(
+            network.driver_options.is_empty(),
+            "TaskTemplate.Networks.DriverOpts",
+            "leave them out",
+        );
+    }
+}
+
+/// Labels of letters, digits, `-` and `_`, as Docker's users have them.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    name.len() <= HOST_NAME_MAX && name.split('.').all(is_label)
 }

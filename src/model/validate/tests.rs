@@ -7,7 +7,9 @@ use crate::model::spec::container::{
 };
 use crate::model::spec::mount::{Mount, MountKind};
 use crate::model::spec::network::{IpamPool, NetworkSpec};
-use crate::model::spec::service::{EndpointSpec, PortConfig, ServiceMode};
+use crate::model::spec::service::{
+    EndpointMode, EndpointSpec, PortConfig, PublishMode, ServiceMode,
+};
 use crate::model::spec::task::{
     Limits, NetworkAttachment, Placement, Preference, Resources, RestartPolicy,
 };
@@ -69,7 +71,44 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
-fn modes_and_ports_that_are_not_there_yet_are_refused_by_name() {
+fn ports_make_sense_together() {
+    let with = |mode, ports: &[(u16, u16, PublishMode)]| {
+        let ports = ports.iter().map(|(published, target, publish)| PortConfig {
+            published_port: *published,
+            target_port: *target,
+            publish_mode: *publish,
+            ..PortConfig::default()
+        });
+        let ports = ports.collect();
+        Some(EndpointSpec { mode, ports })
+    };
+    let (ingress, host) = (PublishMode::Ingress, PublishMode::Host);
+    let round = Some(EndpointMode::DnsRoundRobin);
+    check_fine(|s| s.endpoint = with(None, &[(80, 80, ingress), (0, 80, ingress), (0, 81, host)]));
+    check_fine(|s| s.endpoint = with(round, &[(80, 80, host)]));
+    check(
+        |s| s.endpoint = with(None, &[(80, 0, ingress)]),
+        "EndpointSpec.Ports: TargetPort",
+    );
+    check(
+        |s| s.endpoint = with(None, &[(80, 80, ingress), (80, 81, ingress)]),
+        "EndpointSpec: duplicate published ports provided",
+    );
+    check(
+        |s| s.endpoint = with(round, &[(80, 80, ingress)]),
+        "EndpointSpec: port published with ingress mode can't be used with dnsrr mode",
+    );
+    check(
+        |s| {
+            s.endpoint = with(None, &[(80, 80, ingress)]);
+            s.task.networks = on("host");
+        },
+        "EndpointSpec.Ports: the network \"host\"",
+    );
+}
+
+#[test]
+fn modes_ask_for_numbers_that_can_be() {
     check_fine(|s| s.mode = ServiceMode::Global);
     check_fine(|s| s.mode = ServiceMode::GlobalJob);
     let job = |max_concurrent, total_completions| ServiceMode::ReplicatedJob {
@@ -86,11 +125,6 @@ fn modes_and_ports_that_are_not_there_yet_are_refused_by_name() {
         |s| s.mode = job(None, Some(2_000_000)),
         "Mode.ReplicatedJob.TotalCompletions: 2000000: at most",
     );
-    let port = || EndpointSpec {
-        ports: vec![PortConfig::default()],
-        ..EndpointSpec::default()
-    };
-    check(|s| s.endpoint = Some(port()), "EndpointSpec.Ports: not");
     let replicas = Some(2_000_000);
     check(
         |s| s.mode = ServiceMode::Replicated { replicas },
@@ -117,21 +151,35 @@ fn what_the_agent_cannot_do_yet_is_refused_by_name() {
     );
 }
 
+fn on(target: &str) -> Vec<NetworkAttachment> {
+    vec![NetworkAttachment {
+        target: target.into(),
+        ..NetworkAttachment::default()
+    }]
+}
+
 #[test]
-fn networks_are_the_hosts_or_none() {
-    let on = |target: &str| {
-        vec![NetworkAttachment {
-            target: target.into(),
-            ..NetworkAttachment::default()
-        }]
-    };
+fn networks_are_the_swarms_or_the_hosts_or_none() {
     let host = crate::model::spec::network::HOST.0.to_string();
-    for target in ["host", "none", &host] {
+    for target in ["host", "none", &host, "mine"] {
         check_fine(|s| s.task.networks = on(target));
     }
     check(
-        |s| s.task.networks = on("mine"),
-        "TaskTemplate.Networks: \"mine\": not",
+        |s| s.task.networks = on("bridge"),
+        "TaskTemplate.Networks: \"bridge\": not",
+    );
+    check(
+        |s| s.task.networks = [on("host"), on("mine")].concat(),
+        "TaskTemplate.Networks: \"host\" and \"none\" go",
+    );
+    let mut named = on("mine");
+    named[0].aliases = vec!["db".into(), "my_db.local".into()];
+    check_fine(|s| s.task.networks = named);
+    let mut odd = on("mine");
+    odd[0].aliases = vec!["no name".into()];
+    check(
+        |s| s.task.networks = odd,
+        "TaskTemplate.Networks.Aliases: \"no name\"",
     );
     check(|s| s.networks = on("host"), "Networks: deprecated");
 }

@@ -2,7 +2,7 @@
 //! tasks, and the aliases of both.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::id::NetworkId;
 use crate::wire::reach::ServiceView;
@@ -15,15 +15,20 @@ const EACH: &str = "tasks.";
 pub struct Names {
     /// The networks that are asked from an address; in their order.
     askers: BTreeMap<Ipv4Addr, Vec<NetworkId>>,
+    /// Whom to ask in place of the host's name servers.
+    others: BTreeMap<Ipv4Addr, Vec<IpAddr>>,
     names: BTreeMap<NetworkId, BTreeMap<String, BTreeSet<Ipv4Addr>>>,
 }
 
 impl Names {
     /// A task of this node that may ask, from whichever of its addresses.
-    pub fn add_asker(&mut self, addresses: &[(NetworkId, Ipv4Addr)]) {
+    pub fn add_asker(&mut self, addresses: &[(NetworkId, Ipv4Addr)], others: &[IpAddr]) {
         let networks: Vec<_> = addresses.iter().map(|(network, _)| *network).collect();
         for (_, address) in addresses {
             self.askers.insert(*address, networks.clone());
+            if !others.is_empty() {
+                self.others.insert(*address, others.to_vec());
+            }
         }
     }
 
@@ -60,6 +65,11 @@ impl Names {
     /// Whether an address is that of a task that may ask.
     pub fn knows(&self, asker: Ipv4Addr) -> bool {
         self.askers.contains_key(&asker)
+    }
+
+    /// Whom to ask what the swarm does not know; `None` if it is the host's name servers.
+    pub fn others(&self, asker: Ipv4Addr) -> Option<&[IpAddr]> {
+        self.others.get(&asker).map(Vec::as_slice)
     }
 
     /// The addresses that a name has for whoever asks from an address; `None` if it has none, and
@@ -109,8 +119,8 @@ mod tests {
 
     fn names() -> Names {
         let mut names = Names::default();
-        names.add_asker(&[(A, address("10.0.1.9")), (B, address("10.0.2.9"))]);
-        names.add_asker(&[(B, address("10.0.2.8"))]);
+        names.add_asker(&[(A, address("10.0.1.9")), (B, address("10.0.2.9"))], &[]);
+        names.add_asker(&[(B, address("10.0.2.8"))], &[]);
         names.add_service(&ServiceView {
             id: ServiceId(1),
             name: "Web".into(),

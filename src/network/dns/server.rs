@@ -240,7 +240,11 @@ impl Ticket {
 
     /// What the host's servers answer, or that none did.
     async fn pass_on(self, question: &[u8], is_datagram: bool) -> Option<Vec<u8>> {
-        let servers = self.shared.servers().await;
+        let names = (self.shared.known)();
+        let servers = match names.others(self.asker) {
+            Some(others) => others.iter().map(|ip| (*ip, PORT).into()).collect(),
+            None => self.shared.servers().await,
+        };
         let answer = upstream::ask(&servers, question, is_datagram).await;
         answer.or_else(|| answer::failure(question))
     }

@@ -2,6 +2,7 @@
 //! merged as Docker merges them. What cannot be given is refused by name, never left out.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use crate::model::spec::Labels;
@@ -60,6 +61,19 @@ pub struct ContainerRequest<'a> {
     pub volumes: BTreeMap<String, PathBuf>,
     /// Files that the container is handed: secrets and configs.
     pub files: Vec<FilePlan>,
+    /// The networks that it is on, if it is on some.
+    pub joined: Option<Joined>,
+}
+
+/// What a container finds of its networks.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Where its interfaces are already.
+    pub namespace: PathBuf,
+    /// Whom it asks for names.
+    pub nameserver: Ipv4Addr,
+    /// Its own addresses.
+    pub addresses: Vec<Ipv4Addr>,
 }
 
 /// The spec asks for what this node cannot give, or for what does not make sense.
@@ -108,6 +122,10 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
             &mounts,
         ));
     }
+    let mut resolver = resolver(spec)?;
+    if let Some(joined) = &request.joined {
+        join(&mut resolver, joined, hostname);
+    }
     Ok(Plan {
         id: request.id.to_owned(),
         layers: request.layers,
@@ -115,7 +133,7 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         hostname: hostname.to_owned(),
         domain: String::new(),
         network,
-        resolver: resolver(spec)?,
+        resolver,
         mounts,
         files: request.files,
         read_only: spec.read_only,
@@ -126,7 +144,20 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         labels: request.labels,
         origin: request.origin,
         writable: request.writable,
+        namespace: request.joined.map(|joined| joined.namespace),
     })
+}
+
+/// Names are asked of the node, which asks whom the spec names in turn; what looks whole is asked
+/// for as it is first, as Docker has it.
+fn join(resolver: &mut Resolver, joined: &Joined, hostname: &str) {
+    resolver.nameservers = vec![joined.nameserver.to_string()];
+    if resolver.options.is_empty() {
+        resolver.options = vec!["ndots:0".into()];
+    }
+    let own = joined.addresses.iter();
+    let own = own.map(|address| (address.to_string(), hostname.to_owned()));
+    resolver.hosts.extend(own);
 }
 
 fn resolver(spec: &ContainerSpec) -> Result<Resolver, Refused> {

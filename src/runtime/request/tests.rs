@@ -43,6 +43,7 @@ fn planned_on(
         labels: Labels::new(),
         env: words("NODE=pi"),
         volumes: [("data".to_owned(), PathBuf::from("/volumes/data"))].into(),
+        joined: None,
         files: Vec::new(),
     })
 }

@@ -92,7 +92,10 @@ fn linux(plan: &Plan, places: Places<'_>) -> Value {
     }
     let namespaces: Vec<_> = namespaces
         .into_iter()
-        .map(|name| json!({"type": name}))
+        .map(|name| match (name, &plan.namespace) {
+            ("network", Some(path)) => json!({"type": name, "path": path}),
+            _ => json!({"type": name}),
+        })
         .collect();
     let (masked, read_only): (&[_], &[_]) = if plan.security.mask_paths {
         (&MASKED_PATHS, &READ_ONLY_PATHS)
