@@ -202,7 +202,9 @@ impl Networks {
     pub fn take_in(&self) -> Result<(), NetworkError> {
         let mut inner = self.lock();
         let news = std::mem::take(&mut *lock(&self.news));
-        news.into_iter().for_each(|news| inner.services.hear(news));
+        for news in news {
+            inner.services.hear(news, self.settings.node);
+        }
         self.settle(&mut inner)
     }
 

@@ -27,10 +27,11 @@ impl Services {
         self.is_told
     }
 
-    /// Takes in what the managers say.
-    pub fn hear(&mut self, news: Reach) {
+    /// Takes in what the managers say, for a node. Packets do not reach other nodes yet: names and
+    /// ports lead to the tasks that run here, never to an address that nothing answers at.
+    pub fn hear(&mut self, news: Reach, node: NodeId) {
         for service in news.services {
-            self.all.insert(service.id, service);
+            self.all.insert(service.id, here(service, node));
         }
         for id in news.removed {
             self.all.remove(&id);
@@ -110,6 +111,19 @@ impl Services {
     }
 }
 
+/// What of a service is on the node.
+fn here(service: Arc<ServiceView>, node: NodeId) -> Arc<ServiceView> {
+    let is_here = |task: &&TaskView| task.node == node;
+    if service.tasks.iter().all(|task| is_here(&task)) {
+        return service;
+    }
+    let tasks = service.tasks.iter().filter(is_here).cloned().collect();
+    Arc::new(ServiceView {
+        tasks,
+        ..(*service).clone()
+    })
+}
+
 /// What the rules have to know of a network.
 pub fn network_rules(network: &NetworkView) -> (Subnet, NetworkRules) {
     let rules = NetworkRules {
@@ -117,4 +131,33 @@ pub fn network_rules(network: &NetworkView) -> (Subnet, NetworkRules) {
         ingress: network.ingress,
     };
     (network.subnet, rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_leads_to_its_tasks_on_this_node_alone() {
+        let task = |number: u32| TaskView {
+            id: TaskId(number.into()),
+            name: format!("web.{number}"),
+            node: NodeId(number.into()),
+            addresses: Vec::new(),
+        };
+        let service = ServiceView {
+            id: ServiceId(1),
+            name: "web".into(),
+            networks: Vec::new(),
+            ports: Vec::new(),
+            tasks: vec![task(1), task(2)],
+        };
+        let mut services = Services::default();
+        let news = Reach {
+            services: vec![Arc::new(service)],
+            ..Reach::default()
+        };
+        services.hear(news, NodeId(2));
+        assert_eq!(services.all[&ServiceId(1)].tasks, [task(2)]);
+    }
 }

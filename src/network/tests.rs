@@ -431,7 +431,7 @@ fn hundreds_of_services_fit_into_one_transaction() {
         let task = |place: u32| TaskView {
             id: TaskId(u128::from(number * 10 + place)),
             name: format!("s{number}.{place}"),
-            node: NodeId(2),
+            node: NODE,
             addresses: vec![(front.id, Ipv4Addr::from(0x0a01_0000 + number * 10 + place))],
         };
         Arc::new(ServiceView {
