@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{Command, Parsed};
 use crate::cli::{
     config, container, daemon, disk, events, exec, image, info, inspect, login, logs, network,
-    node, quickstart, secret, service, stats, swarm, system, version, volume,
+    node, quickstart, secret, service, stack, stats, swarm, system, version, volume,
 };
 
 /// A command that runs.
@@ -27,6 +27,7 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("node", "Manage Swarm nodes"),
     ("secret", "Manage Swarm secrets"),
     ("service", "Manage Swarm services"),
+    ("stack", "Manage Swarm stacks"),
     ("swarm", "Manage Swarm"),
     ("system", "Manage skep"),
     ("volume", "Manage volumes"),
@@ -97,6 +98,12 @@ pub const COMMANDS: &[&Command] = &[
     &service::SCALE,
     &service::update::ROLLBACK,
     &service::update::UPDATE,
+    &stack::LS,
+    &stack::PS,
+    &stack::RM,
+    &stack::SERVICES,
+    &stack::config::CONFIG,
+    &stack::deploy::DEPLOY,
     &stats::STATS,
     &swarm::INIT,
     &swarm::join::JOIN,

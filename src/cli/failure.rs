@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::cli::compose::ComposeError;
 use crate::cli::flags::Mistake;
 use crate::cli::{client, flags, format, host};
 use crate::daemon::DaemonError;
@@ -19,6 +20,9 @@ pub enum Failure {
     /// The daemon refused or was not there.
     #[error(transparent)]
     Client(#[from] client::Error),
+    /// Compose files were not understood.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
     /// The daemon did not start, or had to stop.
     #[error(transparent)]
     Daemon(#[from] DaemonError),

@@ -57,7 +57,7 @@ pub async fn create(context: Context, parsed: Parsed, kind: Kind) -> Result<(), 
 }
 
 /// The content of a file, or of standard input.
-fn content(from: &str) -> Result<Vec<u8>, Failure> {
+pub fn content(from: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let mut read = |source: &mut dyn Read| {
         let mut source = source.take(CONTENT_BYTES_MAX + 1);

@@ -107,16 +107,30 @@ const LISTING: Listing = Listing {
 };
 
 async fn ls(context: Context, parsed: Parsed) -> Result<(), Failure> {
-    let filters = filters(parsed.list("filter"));
+    let services = listed(&context.client, &parsed, parsed.list("filter")).await?;
+    print(&table(services, &parsed)?)
+}
+
+/// The services that filters let through, counted if there will be a table.
+pub async fn listed(
+    client: &Client,
+    parsed: &Parsed,
+    given: &[String],
+) -> Result<Vec<Value>, Error> {
+    let filters = filters(given);
     let mut query: Vec<(&str, &str)> = filters.iter().map(|f| ("filters", f.as_str())).collect();
     if !parsed.on("quiet") {
         query.push(("status", "true"));
     }
-    let services = context.client.get(&with_query("/services", &query)).await?;
-    let mut services = services.as_array().cloned().unwrap_or_default();
+    let services = client.get(&with_query("/services", &query)).await?;
+    Ok(services.as_array().cloned().unwrap_or_default())
+}
+
+/// Services as `ls` shows them.
+pub fn table(mut services: Vec<Value>, parsed: &Parsed) -> Result<String, Failure> {
     services.sort_by(|a, b| natural(text(a, "/Spec/Name"), text(b, "/Spec/Name")));
     let rows: Vec<Row> = services.iter().map(row).collect();
-    print(&LISTING.render(&rows, parsed.text("format"), parsed.on("quiet"))?)
+    Ok(LISTING.render(&rows, parsed.text("format"), parsed.on("quiet"))?)
 }
 
 fn row(service: &Value) -> Row {

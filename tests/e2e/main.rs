@@ -18,6 +18,7 @@ mod networks;
 mod quickstart;
 mod registry;
 mod runtime;
+mod stack;
 mod secrets;
 mod tools;
 mod volumes;
