@@ -22,6 +22,7 @@ const ELECT_MS: u64 = 10_000;
 const DEPLOY_MS: u64 = 30_000;
 const REMOVE_MS: u64 = 5 * 60_000;
 const LOOK_MS: u64 = 1_000;
+const OPEN_TRIES: u64 = 3;
 /// What some services want of their nodes, and in the end all nodes have.
 const ZONE: &str = "a";
 
@@ -97,7 +98,7 @@ impl Story {
             story.world.leader().is_some()
         });
         self.world.check_healed();
-        (0..self.world.hosts.len()).for_each(|host| self.make(host, Availability::Active, ZONE));
+        self.open_all();
         self.world.run(LAST_CRASH_MS);
         self.expect(
             "every service runs as it should",
@@ -382,6 +383,16 @@ impl Story {
             version,
             spec,
         });
+    }
+
+    /// Lets every host take every task. What was asked before may still be on its way, and then
+    /// this comes too late.
+    fn open_all(&mut self) {
+        for _ in 0..OPEN_TRIES {
+            (0..self.world.hosts.len())
+                .for_each(|host| self.make(host, Availability::Active, ZONE));
+            self.world.run(LOOK_MS);
+        }
     }
 
     fn names(&self) -> Vec<String> {
