@@ -12,6 +12,11 @@ const GAP: &str = "   ";
 /// Lengths of time that are not a number and a unit.
 const SPANS: [&str; 3] = ["less than a second", "about a minute", "about an hour"];
 
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+/// How a public key on the curve P-256 begins, in base64.
+const PUBLIC_KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
+
 /// Names for the ids of a story, in the order in which they are first shown.
 #[derive(Debug, Default)]
 pub struct Steady {
@@ -34,6 +39,7 @@ impl Steady {
 
     /// An output without what differs from run to run.
     pub fn shown(&mut self, output: &str) -> String {
+        let output = without_keys(output);
         let lines = output.lines().map(|line| self.line(line));
         lines.map(|line| format!("{line}\n")).collect()
     }
@@ -75,6 +81,24 @@ impl Steady {
         let name = self.names.entry(id);
         Some(name.or_insert_with(|| format!("<{kind}{number}>")).clone())
     }
+}
+
+/// The text without certificates and public keys.
+fn without_keys(text: &str) -> String {
+    let mut rest = text;
+    let mut shown = String::new();
+    while let Some((before, certificate)) = rest.split_once(BEGIN) {
+        let (_, after) = certificate.split_once(END).unwrap_or((certificate, ""));
+        shown.push_str(before);
+        shown.push_str("<certificate>");
+        rest = after;
+    }
+    shown.push_str(rest);
+    while let Some((before, key)) = shown.split_once(PUBLIC_KEY) {
+        let end = key.find(['"', '\n']).unwrap_or(key.len());
+        shown = format!("{before}<key>{}", &key[end..]);
+    }
+    shown
 }
 
 /// `3 seconds ago`, moments, versions and tokens, as words.

@@ -265,8 +265,14 @@ fn every_flag_of_update_is_honoured_or_refused_by_name() {
         after
     };
     let full = created(FULL);
+    let unpublished = created(&["--name=web", "bb:1"]);
     for row in OF_BOTH.iter().chain(OF_UPDATE) {
-        check(*row, &full, update(&full, row.0, row.1));
+        // Published ports want a virtual address.
+        let before = match row.0 {
+            "endpoint-mode" => &unpublished,
+            _ => &full,
+        };
+        check(*row, before, update(before, row.0, row.1));
     }
     let job = created(&[
         "--name=web",
