@@ -18,7 +18,6 @@ fn what_skep_cannot_honour_is_refused_by_name() {
         );
     };
     refused(&["--name", "bad name", "bb:1"], "name");
-    refused(&["--publish", "80:80", "bb:1"], "port");
     refused(&["--network", "nosuch", "bb:1"], "nosuch");
     refused(&["--secret", "nosuch", "bb:1"], "nosuch");
     refused(

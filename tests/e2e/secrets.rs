@@ -120,7 +120,11 @@ fn serves(host: &Host, run: impl Fn(&[&str]) -> String, name: &str) {
     });
     let args = ["service", "inspect", name, "-f", "{{json .Spec}}"];
     let spec: serde_json::Value = serde_json::from_str(&host.skep(&args)).expect("a spec");
-    let named = &spec["TaskTemplate"]["ContainerSpec"]["Secrets"][0];
+    // Docker's older CLI sends them in any order.
+    let secrets = spec["TaskTemplate"]["ContainerSpec"]["Secrets"].as_array();
+    let mut secrets = secrets.expect("secrets").iter();
+    let named = secrets.find(|secret| secret["File"]["Name"] == "token");
+    let named = named.expect("the file token");
     assert_eq!(named["SecretName"], "token");
     assert_eq!(named["File"]["Mode"], 0o444);
 }
