@@ -24,7 +24,7 @@ pub struct Member {
     pub listen: SocketAddr,
     /// The raft id of this host's manager, if it has one.
     pub raft_id: Option<u64>,
-    /// Where managers were when a worker last heard.
+    /// Where managers were when a worker joined.
     pub managers: Vec<SocketAddr>,
 }
 

@@ -11,6 +11,7 @@ use futures_lite::future::or;
 use crate::daemon::sessions;
 use crate::host::clock;
 use crate::host::wait::sleep;
+use crate::identity::token::admit;
 use crate::manager::run::ManagerHandle;
 use crate::model::spec::node::Role;
 use crate::transport::end::{End, ReceiveError, SendError};
@@ -22,8 +23,11 @@ use crate::wire::control::{Refusal, Request, Response};
 use crate::wire::greeting::Purpose;
 use crate::wire::join::{Joining, Outcome, Renewal, Shown};
 
-/// Hosts that join, and nodes that renew their certificates, at the same time.
+/// Hosts that join at the same time, and as many nodes that renew their certificates.
 const JOINS_MAX: usize = 64;
+
+/// How long a caller may take to say its one message.
+const SAID_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long one of them may take.
 const JOIN_WITHIN: Duration = Duration::from_secs(30);
@@ -35,7 +39,9 @@ const BIND_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Desk {
     manager: ManagerHandle,
+    /// Counted apart: whoever joins has shown no certificate, and must not keep a node from its.
     joins: Cell<usize>,
+    renewals: Cell<usize>,
     lines: RefCell<Lines>,
 }
 
@@ -71,6 +77,7 @@ pub async fn serve(socket: Socket, keyring: Keyring, manager: ManagerHandle) {
     let desk = Rc::new(Desk {
         manager,
         joins: Cell::new(0),
+        renewals: Cell::new(0),
         lines: RefCell::default(),
     });
     let executor = LocalExecutor::new();
@@ -87,8 +94,8 @@ impl Desk {
     async fn serve(self: Rc<Self>, incoming: Incoming) {
         match incoming.purpose {
             Purpose::Session => sessions::remote(incoming, self.manager.clone()).await,
-            Purpose::Join => self.in_turn(incoming, Self::join).await,
-            Purpose::Renew => self.in_turn(incoming, Self::renew).await,
+            Purpose::Join => self.in_turn(&self.joins, incoming, Self::join).await,
+            Purpose::Renew => self.in_turn(&self.renewals, incoming, Self::renew).await,
             Purpose::Raft | Purpose::Snapshot | Purpose::Request | Purpose::Stream { .. } => {
                 let reason = "this manager does not take part in that".to_owned();
                 incoming.refuse(reason).await;
@@ -97,20 +104,24 @@ impl Desk {
     }
 
     /// Serves one of a bounded number, in a bounded time.
-    async fn in_turn(&self, incoming: Incoming, serve: impl AsyncFn(&Self, Incoming) -> Served) {
+    async fn in_turn(
+        &self,
+        turns: &Cell<usize>,
+        incoming: Incoming,
+        serve: impl AsyncFn(&Self, Incoming) -> Served,
+    ) {
         let from = incoming.from;
-        if self.joins.get() >= JOINS_MAX {
-            self.warn(format_args!("refused {from}: {JOINS_MAX} hosts join"));
-            let reason = format!("{JOINS_MAX} hosts join at the same time; try again");
-            return incoming.refuse(reason).await;
+        if turns.get() >= JOINS_MAX {
+            // Nothing is kept of it, not even for as long as it would take to say why.
+            return self.warn(format_args!("hung up on {from}: {JOINS_MAX} are served"));
         }
-        self.joins.set(self.joins.get() + 1);
+        turns.set(turns.get() + 1);
         let late = async {
             sleep(JOIN_WITHIN).await;
             Err(Unserved::Late)
         };
         let served = or(serve(self, incoming), late).await;
-        self.joins.set(self.joins.get() - 1);
+        turns.set(turns.get() - 1);
         match served {
             Ok(Ok(())) => {}
             Ok(Err(refusal)) => self.warn(format_args!("refused {from}: {refusal}")),
@@ -122,7 +133,7 @@ impl Desk {
     async fn join(&self, incoming: Incoming) -> Served {
         let from = incoming.from;
         let end = End::<Outcome, Joining>::over(incoming.accept().await?);
-        let mut host = end.receive().await?.ok_or(Unserved::Silent)?;
+        let mut host = said(&end).await?;
         if host.address.is_empty() {
             host.address = from.ip().to_canonical().to_string();
         }
@@ -143,7 +154,7 @@ impl Desk {
             return Err(Unserved::Silent);
         };
         let end = End::<Outcome, Renewal>::over(incoming.accept().await?);
-        let renewal = end.receive().await?.ok_or(Unserved::Silent)?;
+        let renewal = said(&end).await?;
         let shown = Shown {
             node: peer.node,
             key: peer.public_key,
@@ -166,11 +177,12 @@ impl Desk {
         let Response::Cluster(cluster) = self.manager.request(Request::Cluster).await? else {
             return Ok(());
         };
-        match cluster.trust.token(Role::Manager).secret == host.secret {
-            true => Err(Refusal::NoCertificate(
+        match admit(&cluster.trust, &host.secret, clock::now()) {
+            Ok(Role::Manager) => Err(Refusal::NoCertificate(
                 "further managers cannot join yet".into(),
             )),
-            false => Ok(()),
+            // What is wrong with any other, the request itself says.
+            _ => Ok(()),
         }
     }
 
@@ -181,6 +193,19 @@ impl Desk {
 
 /// Whether the caller was answered, and whether with yes.
 type Served = Result<Result<(), Refusal>, Unserved>;
+
+/// The one message of a caller, which is under way when the caller has been accepted.
+async fn said<Out, In>(end: &End<Out, In>) -> Result<In, Unserved>
+where
+    Out: serde::Serialize,
+    In: serde::de::DeserializeOwned,
+{
+    let late = async {
+        sleep(SAID_WITHIN).await;
+        Ok(None)
+    };
+    or(end.receive(), late).await?.ok_or(Unserved::Silent)
+}
 
 async fn answer<In>(end: End<Outcome, In>, outcome: Outcome) -> Served
 where

@@ -29,11 +29,13 @@ const WAIT_MS_MAX: u64 = 3_600_000;
 /// The waits after a certificate that did not come.
 const AGAIN_MS_MIN: u64 = 10_000;
 const AGAIN_MS_MAX: u64 = 1_800_000;
+/// The least time between certificates, whatever their dates say to this host's clock.
+const DONE_MS: u64 = 60_000;
 
 /// How long a manager may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// The managers that this host knows, the last that answered first.
+/// The managers that this host knows.
 pub type Managers = Rc<RefCell<Vec<SocketAddr>>>;
 
 /// Whom a node asks for its next certificate.
@@ -85,14 +87,19 @@ impl Keeper {
         loop {
             let due = self.due();
             until(due).await;
-            match self.renew().await {
-                Ok(()) => again_ms = AGAIN_MS_MIN,
+            let pause_ms = match self.renew().await {
+                Ok(()) => {
+                    again_ms = AGAIN_MS_MIN;
+                    DONE_MS
+                }
                 Err(error) => {
                     tracing::warn!("this node's certificate was not renewed: {error}");
-                    sleep(Duration::from_millis(again_ms)).await;
+                    let pause_ms = again_ms;
                     again_ms = (2 * again_ms).min(AGAIN_MS_MAX);
+                    pause_ms
                 }
-            }
+            };
+            sleep(Duration::from_millis(pause_ms)).await;
         }
     }
 
@@ -105,6 +112,16 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<(), RenewalError> {
+        let before = self.identity.certified.clone();
+        let renewed = self.take_next().await;
+        if renewed.is_err() {
+            // Until the next one is kept and used, the one before is what becomes due.
+            self.identity.certified = before;
+        }
+        renewed
+    }
+
+    async fn take_next(&mut self) -> Result<(), RenewalError> {
         let peer = self.identity.peer()?;
         match &self.issuer {
             Issuer::Here(manager) => {
@@ -117,10 +134,11 @@ impl Keeper {
                 self.renew_at(&managers).await?;
             }
         }
-        self.identity.store(&self.state_dir)?;
+        // Used before it is kept: a disk that takes no more writes must not end the node's sessions.
         if let Some(credentials) = self.identity.credentials()? {
             self.keyring.replace(&credentials)?;
         }
+        self.identity.store(&self.state_dir)?;
         tracing::info!("this node has a new certificate");
         Ok(())
     }

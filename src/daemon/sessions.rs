@@ -1,16 +1,21 @@
 //! Joins the sessions of agents with the manager of this host.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use async_executor::LocalExecutor;
 use futures_lite::future::or;
 
+use crate::host::wait::sleep;
 use crate::manager::run::{ManagerHandle, Session};
 use crate::model::id::NodeId;
 use crate::transport::end::End;
 use crate::transport::local::Listener;
 use crate::transport::tls::listener::Incoming;
 use crate::wire::session::{ToAgent, ToManager};
+
+/// How long a session may take to say whose it is.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// Joins every session that the agent of this host dials.
 pub async fn local(
@@ -46,8 +51,14 @@ pub async fn remote(incoming: Incoming, manager: ManagerHandle) {
 /// Passes messages both ways until either side ends, or says hello for a node that it is not.
 async fn join(agent: End<ToAgent, ToManager>, session: Session, is_own: impl Fn(NodeId) -> bool) {
     let up = async {
+        // Nothing counts a session before it has said hello.
+        let late = async {
+            sleep(HELLO_WITHIN).await;
+            Ok(None)
+        };
+        let mut received = or(agent.receive(), late).await;
         loop {
-            let message = match agent.receive().await {
+            let message = match received {
                 Ok(Some(message)) => message,
                 Ok(None) => return,
                 Err(error) => return tracing::info!("a session ended: {error}"),
@@ -60,6 +71,7 @@ async fn join(agent: End<ToAgent, ToManager>, session: Session, is_own: impl Fn(
             if !session.send(message).await {
                 return;
             }
+            received = agent.receive().await;
         }
     };
     let down = async {

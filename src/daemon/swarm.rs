@@ -109,8 +109,12 @@ impl Swarm {
     /// Goes on with the swarm that this host was in when its daemon ended, if it was in one.
     pub async fn resume(&self) -> Result<(), SwarmError> {
         let Some(member) = member::load(&self.host.state_dir)? else {
-            // What a crash on the way in or out left behind.
-            Identity::forget(&self.host.state_dir)?;
+            // What a crash on the way in or out left behind; but the key of a host that has asked
+            // to join stays: asking again with it makes the same node.
+            let known = Identity::load(&self.host.state_dir)?;
+            if known.is_some_and(|known| known.certified.is_some()) {
+                Identity::forget(&self.host.state_dir)?;
+            }
             return self.remove_state().await;
         };
         let identity = Identity::load(&self.host.state_dir)?;
