@@ -264,14 +264,16 @@ impl Agent {
         let held = self.dependencies.values().map(|one| one.data.len());
         let mut bytes: usize = held.sum();
         for dependency in set {
-            bytes += dependency.data.len();
-            if bytes > DEPENDENCY_BYTES_MAX {
-                let id = dependency.id;
+            let id = dependency.id;
+            // What is there already is sent again to a session that begins anew.
+            let replaced = self.dependencies.get(&id).map_or(0, |one| one.data.len());
+            let with = bytes - replaced + dependency.data.len();
+            if with > DEPENDENCY_BYTES_MAX {
                 tracing::warn!("{id:?} is not taken: over {DEPENDENCY_BYTES_MAX} bytes in all");
-                break;
+                continue;
             }
-            self.dependencies
-                .insert(dependency.id, Arc::new(dependency));
+            bytes = with;
+            self.dependencies.insert(id, Arc::new(dependency));
         }
     }
 

@@ -400,8 +400,10 @@ impl HostContainers {
     }
 
     async fn remove_id(&self, id: &str) -> Result<(), ContainersError> {
-        self.runtime.remove(id).await?;
+        let removed = self.runtime.remove(id).await;
+        // A task without processes keeps no interface either.
         self.networks.detach(id).await;
+        removed?;
         match fs::remove_file(self.record_path(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(record_failed("remove", id)(error))

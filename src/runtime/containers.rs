@@ -199,7 +199,7 @@ impl Runtime {
     /// Starts a prepared container and waits until its program runs.
     pub async fn start(&self, id: &str) -> Result<Running, RuntimeError> {
         let attempt = self.attempt(id)?;
-        let report = self.spawn_shim(id, &attempt.dir)?;
+        let report = self.spawn_shim(id, &attempt.dir).await?;
         let report = async {
             read_report(report)
                 .await
@@ -366,15 +366,16 @@ impl Runtime {
         Ok(ids)
     }
 
-    fn spawn_shim(&self, id: &str, dir: &Path) -> Result<OwnedFd, RuntimeError> {
+    async fn spawn_shim(&self, id: &str, dir: &Path) -> Result<OwnedFd, RuntimeError> {
         let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
         let (read, write) = pipe.map_err(|error| failed("make a pipe")(error.into()))?;
         let content = self.contents.take(id).map(Content::into_file);
         let null = || fs::File::open("/dev/null");
         let input = content.map_or_else(null, Ok);
         let input = input.map_err(failed("open /dev/null"))?;
-        let ends = [input.as_fd(), write.as_fd()];
-        self.zygote.fork(dir, ends)?;
+        // The first one starts the zygote, which takes a while.
+        let (zygote, dir) = (self.zygote.clone(), dir.to_owned());
+        blocking(move || zygote.fork(&dir, [input.as_fd(), write.as_fd()])).await?;
         Ok(read)
     }
 

@@ -45,10 +45,18 @@ impl Runtime {
             let wait_ms = health.wait_ms(&check, running.started, clock::now());
             sleep(Duration::from_millis(wait_ms)).await;
             let probe = self.probe(id, &check).await;
+            let init = attempt.running()?.and_then(|running| running.init);
+            if !init.is_some_and(|init| init.is_there()) {
+                // It ended meanwhile, which is for `wait` to tell.
+                return future::pending().await;
+            }
             let changed = health.take(&check, running.started, probe);
-            let written = attempt.write_health(&health);
+            if let Err(error) = attempt.write_health(&health) {
+                // What was found counts all the same; a restarted daemon begins with what it has.
+                tracing::warn!("the health of container {id} is not kept: {error}");
+            }
             if changed {
-                return written.map(|()| health.status).map_err(RuntimeError::from);
+                return Ok(health.status);
             }
         }
     }
