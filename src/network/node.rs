@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::model::address::Subnet;
 use crate::model::id::{NodeId, TaskId};
 use crate::network::dns::names::Names;
 use crate::network::interface::{self, Interface, InterfaceError};
@@ -46,6 +47,15 @@ pub enum NetworkError {
     TooLong(#[from] TooLong),
     #[error("cannot make a network namespace: {0}")]
     Namespace(#[source] io::Error),
+    #[error(
+        "network {network} ({subnet}) overlaps {route}, to which this host has a route: make it \
+         with another subnet, or the swarm with another --default-addr-pool"
+    )]
+    Overlap {
+        network: String,
+        subnet: Subnet,
+        route: Subnet,
+    },
     #[error("the container is not wanted any more")]
     Gone,
 }
@@ -125,10 +135,10 @@ impl Networks {
         let prefix = self.prefix();
         let links = link::all(&mut host).map_err(failed("list the links"))?;
         let is_stray = |name: &str| name.starts_with(&prefix) && !own.contains(name);
-        for link in links.iter().filter(|link| is_stray(&link.name)) {
-            interface::remove_link(&mut host, link)?;
-        }
-        Ok(())
+        // One that cannot go keeps no other.
+        let strays = links.iter().filter(|link| is_stray(&link.name));
+        let removed = strays.map(|link| interface::remove_link(&mut host, link));
+        Ok(removed.fold(Ok(()), Result::and)?)
     }
 
     /// Notes that a container is about to be attached.
@@ -147,6 +157,7 @@ impl Networks {
             return Err(NetworkError::Gone);
         }
         let mut host = Socket::route().map_err(failed("make links"))?;
+        self.check_routes(&mut host, &order)?;
         interface::open_host(&mut host, self.settings.router)?;
         let interfaces = joined.interfaces.clone();
         if let Some(namespace) = &joined.namespace
@@ -160,6 +171,27 @@ impl Networks {
         inner.tasks.insert(order.container, joined);
         self.settle(&mut inner)?;
         Ok(path)
+    }
+
+    /// A task's address must not take the place of a machine that this host has another way to.
+    fn check_routes(&self, host: &mut Socket, order: &Order) -> Result<(), NetworkError> {
+        let prefix = self.prefix();
+        let links = link::all(host).map_err(failed("list the links"))?;
+        let own = links.iter().filter(|link| link.name.starts_with(&prefix));
+        let own: BTreeSet<_> = own.map(|link| link.index).collect();
+        let routes = link::routes(host).map_err(failed("list the routes"))?;
+        for (route, _) in routes.into_iter().filter(|(_, link)| !own.contains(link)) {
+            let networks = order.attachments.iter().map(|own| &own.network);
+            let mut overlapping = networks.filter(|network| network.subnet.overlaps(route));
+            if let Some(network) = overlapping.next() {
+                return Err(NetworkError::Overlap {
+                    network: network.name.clone(),
+                    subnet: network.subnet,
+                    route,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The container's processes hold the namespace now.
@@ -200,12 +232,7 @@ impl Networks {
 
     /// Takes in what was heard.
     pub fn take_in(&self) -> Result<(), NetworkError> {
-        let mut inner = self.lock();
-        let news = std::mem::take(&mut *lock(&self.news));
-        for news in news {
-            inner.services.hear(news, self.settings.node);
-        }
-        self.settle(&mut inner)
+        self.settle(&mut self.lock())
     }
 
     /// The names as they are at the moment.
@@ -220,12 +247,16 @@ impl Networks {
         let mut host = Socket::route().map_err(failed("remove links"))?;
         let prefix = self.prefix();
         let links = link::all(&mut host).map_err(failed("list the links"))?;
-        for link in links.iter().filter(|link| link.name.starts_with(&prefix)) {
-            interface::remove_link(&mut host, link)?;
-        }
-        interface::close_host(&mut host, self.settings.router)?;
+        // What cannot go keeps nothing else.
+        let own = links.iter().filter(|link| link.name.starts_with(&prefix));
+        let removed = own.map(|link| interface::remove_link(&mut host, link));
+        let removed = removed.fold(Ok(()), Result::and);
+        let closed = interface::close_host(&mut host, self.settings.router);
         let batch = Batch::remove(&self.settings.name).finish()?;
-        commit(&batch).map_err(failed("remove the packet rules"))
+        let unruled = commit(&batch).map_err(failed("remove the packet rules"));
+        removed?;
+        closed?;
+        unruled
     }
 
     /// What the names of all links of this daemon begin with.
@@ -263,11 +294,15 @@ impl Networks {
     /// Puts in place what follows from what is known now: names, and rules if they are others than
     /// those in place.
     fn settle(&self, inner: &mut Inner) -> Result<(), NetworkError> {
+        for news in std::mem::take(&mut *lock(&self.news)) {
+            inner.services.hear(news, self.settings.node);
+        }
         let mut names = Names::default();
         for joined in inner.tasks.values() {
             let own = joined.attachments.iter();
             let own: Vec<_> = own.map(|own| (own.network.id, own.address)).collect();
-            names.add_asker(&own, &joined.nameservers);
+            let leads_out = joined.interfaces.iter().any(|own| own.leads_out);
+            names.add_asker(&own, &joined.nameservers, leads_out);
         }
         inner.services.add_names(&mut names);
         *lock(&self.names) = Arc::new(names);
@@ -302,6 +337,12 @@ impl Networks {
             let links = joined.interfaces.iter();
             let links = links.map(|own| (own.link.clone(), own.address));
             rules.links.extend(links);
+            for from in &joined.interfaces {
+                let all = joined.interfaces.iter();
+                rules
+                    .itself
+                    .extend(all.map(|to| (from.address, to.address)));
+            }
             let networks = joined.attachments.iter().map(|own| &own.network);
             rules.networks.extend(networks.map(network_rules));
         }

@@ -39,6 +39,8 @@ pub struct Rules {
     pub router: Option<Ipv4Addr>,
     /// The links of this host's tasks, and the address that may come from each.
     pub links: BTreeMap<String, Ipv4Addr>,
+    /// From which to which of its own addresses a task may come by way of this host.
+    pub itself: BTreeSet<(Ipv4Addr, Ipv4Addr)>,
     pub networks: BTreeMap<Subnet, NetworkRules>,
     /// Virtual addresses, each with the addresses that stand behind it.
     pub services: BTreeMap<Ipv4Addr, Vec<Ipv4Addr>>,
@@ -81,9 +83,9 @@ impl Rules {
             key
         });
         batch.set("own", &[LINK, ADDRESS], own);
-        let twice = self.links.values().collect::<BTreeSet<_>>();
-        let twice = twice.into_iter().map(|a| [a.octets(), a.octets()].concat());
-        batch.set("itself", &[ADDRESS, ADDRESS], twice);
+        let itself = self.itself.iter();
+        let itself = itself.map(|(from, to)| [from.octets(), to.octets()].concat());
+        batch.set("itself", &[ADDRESS, ADDRESS], itself);
         batch.subnets(
             "networks",
             self.networks.keys().map(|subnet| range(*subnet)),
@@ -160,6 +162,11 @@ impl Rules {
                 rule.load(Field::Destination, R0).follow("services", R0);
             });
             batch.rule(name, |rule| {
+                // What tasks ask for names stays so, whoever publishes its port.
+                if let Some(router) = self.router {
+                    rule.load(Field::Destination, R0)
+                        .not_equal(R0, &router.octets());
+                }
                 rule.load(Field::DestinationKind, R0)
                     .equal(R0, &LOCAL.to_ne_bytes())
                     .load(Field::Protocol, R0)

@@ -266,7 +266,7 @@ fn connections_spread_over_the_tasks_behind_a_virtual_address_and_a_published_po
     let two = scene.task(2, &two.each_ref().map(|(n, a)| (n.clone(), a.as_str())));
     let three = scene.task(3, &three.each_ref().map(|(n, a)| (n.clone(), a.as_str())));
     let networks = [(front, "10.0.1.100"), (ingress, "10.0.9.100")];
-    let ports = [port(8080, 80)];
+    let ports = [port(8080, 80), port(53, 80)];
     scene.tell(&[2, 3], &networks, &ports);
     let (a, b) = (listen(&two, 80), listen(&three, 80));
     let both = [&a, &b];
@@ -282,6 +282,10 @@ fn connections_spread_over_the_tasks_behind_a_virtual_address_and_a_published_po
     assert_eq!(count(From(&client), "192.0.2.1:8080"), 5);
     // A task reaches itself through the address that stands for it.
     assert_eq!(count(From(&two), "10.0.1.100:80"), 5);
+    assert_eq!(count(From(&two), "192.0.2.1:8080"), 5);
+    // Who publishes the port of names does not get what tasks ask the router.
+    assert_eq!(count(From(&client), "192.0.2.1:53"), 5);
+    assert!(From(&client).is_refused("169.254.1.1:53"));
 
     let (_, from) = From(&client).reaches("10.0.1.100:80", &both);
     assert_eq!(from.ip(), Ipv4Addr::new(10, 0, 1, 11));
@@ -294,6 +298,28 @@ fn connections_spread_over_the_tasks_behind_a_virtual_address_and_a_published_po
     scene.on_host(|networks| networks.detach(&container(3)).unwrap());
     assert!(From(&client).is_refused("10.0.1.100:80"));
     assert!(From(&scene.outside).is_refused("192.0.2.1:8080"));
+}
+
+#[test]
+fn a_network_over_a_machine_that_the_host_reaches_otherwise_is_refused() {
+    let Some(scene) = Scene::new() else { return };
+    let lan = NetworkView {
+        subnet: "192.0.2.128/25".parse().unwrap(),
+        ..network(1, "")
+    };
+    let address = "192.0.2.130".parse().unwrap();
+    let attachment = Attachment {
+        network: lan,
+        address,
+    };
+    scene.on_host(|networks| {
+        networks.expect(&container(1));
+        let error = networks.attach(order(1, &[attachment])).unwrap_err();
+        let expect = "network n1 (192.0.2.128/25) overlaps 192.0.2.0/24, to which this host has a \
+                      route";
+        assert!(error.to_string().starts_with(expect), "{error}");
+    });
+    assert_eq!(left(&scene.host), ["lo", "eth0"]);
 }
 
 #[test]

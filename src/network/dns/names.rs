@@ -17,15 +17,26 @@ pub struct Names {
     askers: BTreeMap<Ipv4Addr, Vec<NetworkId>>,
     /// Whom to ask in place of the host's name servers.
     others: BTreeMap<Ipv4Addr, Vec<IpAddr>>,
+    /// Those on no network that leads out of the swarm: nothing of them leaves it, no question
+    /// either.
+    inward: BTreeSet<Ipv4Addr>,
     names: BTreeMap<NetworkId, BTreeMap<String, BTreeSet<Ipv4Addr>>>,
 }
 
 impl Names {
     /// A task of this node that may ask, from whichever of its addresses.
-    pub fn add_asker(&mut self, addresses: &[(NetworkId, Ipv4Addr)], others: &[IpAddr]) {
+    pub fn add_asker(
+        &mut self,
+        addresses: &[(NetworkId, Ipv4Addr)],
+        others: &[IpAddr],
+        leads_out: bool,
+    ) {
         let networks: Vec<_> = addresses.iter().map(|(network, _)| *network).collect();
         for (_, address) in addresses {
             self.askers.insert(*address, networks.clone());
+            if !leads_out {
+                self.inward.insert(*address);
+            }
             if !others.is_empty() {
                 self.others.insert(*address, others.to_vec());
             }
@@ -65,6 +76,11 @@ impl Names {
     /// Whether an address is that of a task that may ask.
     pub fn knows(&self, asker: Ipv4Addr) -> bool {
         self.askers.contains_key(&asker)
+    }
+
+    /// Whether others may be asked for a task.
+    pub fn leads_out(&self, asker: Ipv4Addr) -> bool {
+        !self.inward.contains(&asker)
     }
 
     /// Whom to ask what the swarm does not know; `None` if it is the host's name servers.
@@ -119,8 +135,12 @@ mod tests {
 
     fn names() -> Names {
         let mut names = Names::default();
-        names.add_asker(&[(A, address("10.0.1.9")), (B, address("10.0.2.9"))], &[]);
-        names.add_asker(&[(B, address("10.0.2.8"))], &[]);
+        names.add_asker(
+            &[(A, address("10.0.1.9")), (B, address("10.0.2.9"))],
+            &[],
+            true,
+        );
+        names.add_asker(&[(B, address("10.0.2.8"))], &[], false);
         names.add_service(&ServiceView {
             id: ServiceId(1),
             name: "Web".into(),

@@ -20,8 +20,16 @@ const STRAYS_MAX: usize = 16;
 
 const RESPONSE: u8 = 0x80;
 
+/// The most servers that are asked, as the C library does.
+const SERVERS_MAX: usize = 3;
+
+/// SERVFAIL and REFUSED: another server may know better.
+const FAILURES: [u8; 2] = [2, 5];
+
 /// Asks one server after the other until one answers.
 pub async fn ask(servers: &[SocketAddr], question: &[u8], is_datagram: bool) -> Option<Vec<u8>> {
+    let servers = &servers[..servers.len().min(SERVERS_MAX)];
+    let mut failure = None;
     let share = u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
     for server in servers {
         let answer = async {
@@ -35,11 +43,18 @@ pub async fn ask(servers: &[SocketAddr], question: &[u8], is_datagram: bool) -> 
             Err(io::ErrorKind::TimedOut.into())
         };
         match future::or(answer, late).await {
+            Ok(answer) if is_failure(&answer) => failure = failure.or(Some(answer)),
             Ok(answer) => return Some(answer),
             Err(error) => tracing::debug!("name server {server}: {error}"),
         }
     }
-    None
+    failure
+}
+
+fn is_failure(answer: &[u8]) -> bool {
+    answer
+        .get(3)
+        .is_some_and(|flags| FAILURES.contains(&(flags & 0xf)))
 }
 
 /// A socket of its own for each question, so its port is one more thing to guess; connected, so it
