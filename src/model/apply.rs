@@ -351,9 +351,11 @@ impl State {
             known.is_some_and(|known| **known == spec.task)
         };
         let reached_alike = old.spec.is_reached_like(&spec);
-        let known = self
-            .task_versions(id)
-            .find(|version| reached_alike && same(version));
+        // Versions may differ in how their tasks are reached alone: its own comes first, then the
+        // newest.
+        let own = Some(old.task_version).filter(same);
+        let known = own.or_else(|| self.task_versions(id).filter(same).last());
+        let known = known.filter(|_| reached_alike);
         let task_version = known.unwrap_or(stamp.index);
         if known.is_none() {
             let task = Object::TaskSpec(id, task_version, Arc::new(spec.task.clone()));
@@ -472,3 +474,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

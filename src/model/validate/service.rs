@@ -15,6 +15,11 @@ use crate::model::validate::{Problems, check_label, check_name, container};
 /// The most published ports of a service, and networks of a task.
 const PORTS_MAX: usize = 1024;
 const NETWORKS_MAX: usize = 15;
+
+/// The scheduler goes one step down for each.
+const PREFERENCES_MAX: usize = 8;
+
+const ALIASES_MAX: usize = 64;
 const HOST_NAME_MAX: usize = 253;
 
 /// The most tasks of one service.
@@ -215,6 +220,12 @@ fn check_placement(task: &TaskSpec, problems: &mut Problems) {
             problems.add(format!("TaskTemplate.Placement.Constraints: {error}"));
         }
     }
+    problems.check(placement.preferences.len() <= PREFERENCES_MAX, || {
+        format!(
+            "TaskTemplate.Placement.Preferences: {} preferences: at most {PREFERENCES_MAX}",
+            placement.preferences.len()
+        )
+    });
     for Preference::Spread(by) in &placement.preferences {
         problems.check(Attribute::parse(by).is_some(), || {
             format!(
@@ -243,6 +254,12 @@ fn check_networks(networks: &[NetworkAttachment], problems: &mut Problems) {
             format!(
                 "{field}: \"bridge\": not supported yet; make a network with driver overlay, which \
                  leads out of the host as well"
+            )
+        });
+        problems.check(network.aliases.len() <= ALIASES_MAX, || {
+            format!(
+                "{field}.Aliases: {} aliases: at most {ALIASES_MAX}",
+                network.aliases.len()
             )
         });
         for alias in &network.aliases {

@@ -281,6 +281,14 @@ fn constraints_and_sysctls_are_known_ones() {
         |s| s.task.placement = Some(over("rack")),
         "TaskTemplate.Placement.Preferences: \"rack\": spread over node.labels.*",
     );
+    let many = Placement {
+        preferences: vec![Preference::Spread("node.id".into()); 9],
+        ..Placement::default()
+    };
+    check(
+        |s| s.task.placement = Some(many),
+        "TaskTemplate.Placement.Preferences: 9 preferences: at most 8",
+    );
     let sysctl = |key: &str| [(key.to_owned(), "1".to_owned())].into();
     check_fine(|s| s.task.container.sysctls = sysctl("net.ipv4.ip_forward"));
     check(
