@@ -1,10 +1,10 @@
-//! A user's credentials for registries, in the file that docker's client keeps: each client finds
-//! what the other was told.
+//! A user's credentials for registries, in the file that docker's client keeps: each client finds what
+//! the other was told, but for what docker gives to a credentials helper.
 
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -19,6 +19,7 @@ const HUB_KEY: &str = "https://index.docker.io/v1/";
 const HUB: &str = "docker.io";
 const FILE_BYTES_MAX: u64 = 4 << 20;
 const MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
 
 /// The file.
 #[derive(Debug, Clone)]
@@ -54,9 +55,12 @@ impl Keychain {
     fn header(&self, registry: &str) -> Result<Option<String>, Failure> {
         let config = self.read()?;
         let entries = config.get("auths").and_then(Value::as_object);
-        let mut entries = entries.into_iter().flatten();
-        let entry = entries.find(|(key, _)| registry_of(key) == registry);
-        let header = entry.and_then(|(key, entry)| auth(key, entry));
+        let own = entries.into_iter().flatten();
+        let own = own.filter(|(key, _)| registry_of(key) == registry);
+        // The very key of a login comes before other spellings, and what says nothing counts not.
+        let (exact, others): (Vec<_>, Vec<_>) = own.partition(|(key, _)| *key == &key_of(registry));
+        let mut all = exact.into_iter().chain(others);
+        let header = all.find_map(|(key, entry)| auth(key, entry));
         Ok(header.map(|auth| encoded(&auth)))
     }
 
@@ -67,6 +71,9 @@ impl Keychain {
         let auths = config.entry("auths").or_insert_with(|| json!({}));
         if !auths.is_object() {
             *auths = json!({});
+        }
+        if let Some(all) = auths.as_object_mut() {
+            all.retain(|key, _| registry_of(key) != registry);
         }
         auths[key_of(registry)] = json!({"auth": auth});
         self.write(&config)
@@ -99,18 +106,21 @@ impl Keychain {
     /// A file that is there keeps its content until the new one is whole.
     fn write(&self, config: &Map<String, Value>) -> Result<(), Failure> {
         let write = || -> io::Result<()> {
-            if let Some(dir) = self.path.parent() {
-                fs::create_dir_all(dir)?;
+            // A link to the file stays one.
+            let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+            if let Some(dir) = path.parent() {
+                let mut private = fs::DirBuilder::new();
+                private.recursive(true).mode(DIR_MODE).create(dir)?;
             }
-            let new = self
-                .path
-                .with_extension(format!("json.{}", std::process::id()));
+            let new = path.with_extension(format!("json.{}", std::process::id()));
+            // Of a process that was killed, which had this one's number.
+            let _ = fs::remove_file(&new);
             let mut options = File::options();
             let mut file = options.write(true).create_new(true).mode(MODE).open(&new)?;
             let written = file
                 .write_all(format!("{:#}\n", Value::Object(config.clone())).as_bytes())
                 .and_then(|()| file.sync_all())
-                .and_then(|()| fs::rename(&new, &self.path));
+                .and_then(|()| fs::rename(&new, &path));
             written.inspect_err(|_| drop(fs::remove_file(&new)))
         };
         write().map_err(|error| self.failure("write", error))

@@ -159,7 +159,11 @@ impl Repository {
         if answer.status() != 401 {
             return answer.accepted();
         }
-        let challenges = WayIn::challenges(&answer);
+        // Whoever the registry redirected to has no say in who is told the password.
+        let challenges = match answer.host == self.host() {
+            true => WayIn::challenges(&answer),
+            false => Vec::new(),
+        };
         let refusal = answer.refusal();
         // A token that has run out is the usual reason.
         if !self.may_try_again(challenges)? {

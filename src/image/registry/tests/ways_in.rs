@@ -125,6 +125,25 @@ fn an_identity_token_stands_for_a_password() {
 }
 
 #[test]
+fn another_host_does_not_say_who_is_told_the_password() {
+    let thief = Server::start(|asked| panic!("asked for a token: {}", asked.path));
+    let realm = format!("Bearer realm=\"http://{}/token\"", thief.authority);
+    let other = Server::start(move |_| unauthorized(&realm));
+    let there = other.authority.clone();
+    let server = Server::start(move |asked| match authorization(asked) {
+        Some(BASIC) => {
+            Reply::new(307, "").header("location", format!("http://{there}{}", asked.path))
+        }
+        _ => unauthorized("Basic realm=\"x\""),
+    });
+    let scratch = Scratch::new();
+    pull_with(&kit::open(&scratch), &server, ":1", &me())
+        .0
+        .unwrap_err();
+    assert_eq!((other.log().len(), thief.log().len()), (1, 0));
+}
+
+#[test]
 fn another_host_that_a_blob_lies_at_sees_no_credentials() {
     if !kit::is_root() {
         return;
