@@ -9,6 +9,9 @@ use crate::cli::compose::Fault;
 
 /// Parts of a file, those counted again that an alias repeats.
 const NODES_MAX: usize = 100_000;
+
+/// What aliases may repeat.
+const REPEATED_BYTES_MAX: usize = 16 << 20;
 const DEPTH_MAX: usize = 64;
 const MERGE_KEY: &str = "<<";
 
@@ -116,6 +119,7 @@ impl Node {
             parser: Parser::new_from_str(text),
             anchors: BTreeMap::new(),
             nodes: 0,
+            repeated: 0,
         };
         builder.document()
     }
@@ -133,7 +137,20 @@ impl Node {
     }
 
     pub fn is_nothing(&self) -> bool {
-        matches!(&self.content, Content::Scalar(s) if s.meaning() == Meaning::Nothing)
+        // What a variable made empty is an empty text, as for docker, which fills in later.
+        matches!(&self.content, Content::Scalar(s) if !s.is_filled && s.meaning() == Meaning::Nothing)
+    }
+
+    /// Bytes of all texts.
+    fn text_bytes(&self) -> usize {
+        match &self.content {
+            Content::Scalar(scalar) => scalar.text.len(),
+            Content::List(items) => items.iter().map(Self::text_bytes).sum(),
+            Content::Map(entries) => {
+                let bytes = |(key, node): &(String, Self)| key.len() + node.text_bytes();
+                entries.iter().map(bytes).sum()
+            }
+        }
     }
 
     fn size(&self) -> usize {
@@ -158,6 +175,8 @@ struct Builder<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    /// Bytes of text that aliases repeat.
+    repeated: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -242,9 +261,17 @@ impl<'a> Builder<'a> {
                 format!("nested deeper than {DEPTH_MAX} levels"),
             ));
         }
-        let node = node.clone();
-        self.count(line, node.size())?;
-        Ok(node)
+        let (size, bytes) = (node.size(), node.text_bytes());
+        self.count(line, size)?;
+        self.repeated += bytes;
+        if self.repeated > REPEATED_BYTES_MAX {
+            return Err(Fault::new(
+                line,
+                format!("aliases repeat more than {REPEATED_BYTES_MAX} bytes of text"),
+            ));
+        }
+        let node = self.anchors.get(&anchor).cloned();
+        node.ok_or_else(|| Fault::new(line, "an alias that stands in itself"))
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Node>, Fault> {
@@ -420,6 +447,14 @@ mod tests {
         assert_eq!(
             Node::parse(&bomb).unwrap_err().what,
             "more than 100000 parts"
+        );
+        let long = "x".repeat(1 << 20);
+        let many = vec!["*a"; 17].join(", ");
+        assert_eq!(
+            Node::parse(&format!("a: &a {long}\nb: [{many}]\n"))
+                .unwrap_err()
+                .what,
+            "aliases repeat more than 16777216 bytes of text"
         );
         let deep = format!("{}{}", "- ".repeat(100), "x");
         assert_eq!(

@@ -140,6 +140,19 @@ async fn networks(client: &Client, parsed: &Parsed, task: &mut Value) -> Result<
     let gone = port::networks(client, removed).await?;
     let is_to = |one: &Value, other: &Value| text(one, "/Target") == text(other, "/Target");
     let mut all = list(task, "/Networks").to_vec();
+    for old in &mut all {
+        // The services of a stack have names there; a network that is gone stays as it is named.
+        let target = [text(old, "/Target").to_owned()];
+        match port::networks(client, &target).await {
+            Ok(found) => {
+                if let Some(found) = found.first() {
+                    old["Target"] = found["Target"].clone();
+                }
+            }
+            Err(Failure::Missing { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
     all.retain(|old| !gone.iter().any(|gone| is_to(gone, old)));
     for network in port::networks(client, added).await? {
         if all.iter().any(|old| is_to(old, &network)) {

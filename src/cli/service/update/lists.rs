@@ -154,7 +154,8 @@ fn keyed(
     }
     let mut all = owned(object, &format!("/{field}"));
     all.retain(|old| !removed.iter().any(|gone| key(old) == key(gone)));
-    for new in added {
+    // For docker, what is both added and removed is gone; a new value of a key is not.
+    for new in added.iter().filter(|new| !removed.contains(new)) {
         match all.iter_mut().find(|old| key(old) == key(new)) {
             Some(old) => old.clone_from(new),
             None => all.push(new.clone()),
@@ -172,6 +173,8 @@ fn address(text: &str) -> String {
 fn mounts(parsed: &Parsed, container: &mut Value) {
     let (added, removed) = both(parsed, "mount");
     let added = added.iter().filter_map(|text| mount::parse(text).ok());
+    // As docker has it, removing a target undoes what is mounted there now, too.
+    let added = added.filter(|new| !removed.iter().any(|gone| text(new, "/Target") == gone));
     named(container, "Mounts", "/Target", added, removed);
 }
 

@@ -49,6 +49,28 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// What docker 28 does with the same words.
+#[test]
+fn what_is_both_removed_and_added_is_gone_unless_it_has_a_new_value() {
+    let both = "--env-rm A --env-add A=2 --group-rm g --group-add g";
+    check_container("--env A=1 --group g", both, "Env", json!(["A=2"]));
+    check_container("--env A=1 --group g", both, "Groups", json!([]));
+    let both = "--mount-rm /m --mount-add type=volume,src=w,dst=/m";
+    check_container(
+        "--mount type=volume,src=v,dst=/m",
+        both,
+        "Mounts",
+        json!([]),
+    );
+    let constraint = "node.role==manager";
+    check(
+        &format!("--constraint {constraint} bb:1"),
+        &format!("--constraint-rm {constraint} --constraint-add {constraint}"),
+        "/TaskTemplate/Placement/Constraints",
+        json!([]),
+    );
+}
+
 #[test]
 fn what_is_not_named_stays_as_it_is() {
     let line = "--name web -e A=1 --label a=b --mount type=volume,src=d,dst=/d --dns 1.1.1.1 \
