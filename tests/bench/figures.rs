@@ -82,9 +82,12 @@ pub fn measure(engine: &mut dyn Engine) -> Figures {
 fn one_task(engine: &dyn Engine, figures: &mut Figures) {
     let (mut created, mut crashed, mut written) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
+        // Each by itself: skep writes down at most ten outcomes a second, after a few in a row.
+        pause(REST);
         written.push(written_kb(engine, || {
             created.push(millis(|| create(engine, 1)))
         }));
+        pause(REST);
         crashed.push(crash(engine));
         remove(engine);
     }
@@ -96,6 +99,7 @@ fn one_task(engine: &dyn Engine, figures: &mut Figures) {
 fn many_tasks(engine: &dyn Engine, figures: &mut Figures) {
     let (mut created, mut removed, mut written) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
+        pause(REST);
         let kb = written_kb(engine, || created.push(millis(|| create(engine, MANY))));
         written.push(kb / MANY as f64);
         memory(engine, figures);
