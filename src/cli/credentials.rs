@@ -1,5 +1,5 @@
-//! A user's credentials for registries, in the file that docker's client keeps: each client finds what
-//! the other was told, but for what docker gives to a credentials helper.
+//! A user's credentials for registries, in the file that docker's client keeps: each client finds
+//! what the other was told, but for what docker gives to a credentials helper.
 
 use std::env;
 use std::fs::{self, File};

@@ -134,7 +134,7 @@ impl Keeper {
                 self.renew_at(&managers).await?;
             }
         }
-        // Used before it is kept: a disk that takes no more writes must not end the node's sessions.
+        // Used before it is kept: a disk that takes no writes must not end the node's sessions.
         if let Some(credentials) = self.identity.credentials()? {
             self.keyring.replace(&credentials)?;
         }

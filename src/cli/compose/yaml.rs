@@ -138,7 +138,10 @@ impl Node {
 
     pub fn is_nothing(&self) -> bool {
         // What a variable made empty is an empty text, as for docker, which fills in later.
-        matches!(&self.content, Content::Scalar(s) if !s.is_filled && s.meaning() == Meaning::Nothing)
+        let Content::Scalar(scalar) = &self.content else {
+            return false;
+        };
+        !scalar.is_filled && scalar.meaning() == Meaning::Nothing
     }
 
     /// Bytes of all texts.
