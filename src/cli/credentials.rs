@@ -58,7 +58,7 @@ impl Keychain {
         let own = entries.into_iter().flatten();
         let own = own.filter(|(key, _)| registry_of(key) == registry);
         // The very key of a login comes before other spellings, and what says nothing counts not.
-        let (exact, others): (Vec<_>, Vec<_>) = own.partition(|(key, _)| *key == &key_of(registry));
+        let (exact, others): (Vec<_>, Vec<_>) = own.partition(|(key, _)| **key == key_of(registry));
         let mut all = exact.into_iter().chain(others);
         let header = all.find_map(|(key, entry)| auth(key, entry));
         Ok(header.map(|auth| encoded(&auth)))
