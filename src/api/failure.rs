@@ -121,7 +121,10 @@ impl From<VolumeError> for Failure {
         match &error {
             VolumeError::Name(_) => Self::bad(error),
             VolumeError::NotFound(name) => Self::not_found(format!("get {name}: no such volume")),
-            VolumeError::Io { .. } | VolumeError::Damaged(_) => Self::internal(error),
+            VolumeError::InUse(_) => Self::conflict(error),
+            VolumeError::Io { .. } | VolumeError::Damaged(_) | VolumeError::Mount { .. } => {
+                Self::internal(error)
+            }
         }
     }
 }

@@ -18,11 +18,13 @@ use crate::agent::containers::{
 };
 use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
+use crate::daemon::attach::{self, AttachError, attach};
 use crate::daemon::files::{FilesError, files};
-use crate::daemon::left::{condition, is_running, seen};
+use crate::daemon::left::{condition, health, is_running, seen, seen_health};
 use crate::daemon::networks::{HostNetworks, network, order};
 use crate::daemon::places::{make_mount_points, sweep};
 use crate::host::clock;
+use crate::host::wait::blocking;
 use crate::image::hello;
 use crate::image::platform::Platform;
 use crate::image::registries::{ObtainError, Registries};
@@ -36,7 +38,6 @@ use crate::model::spec::task::TaskSpec;
 use crate::network::node::NetworkError;
 use crate::runtime::attempt::RecordError as BundleError;
 use crate::runtime::containers::{RemoveError, Runtime, RuntimeError};
-use crate::runtime::health::HealthStatus;
 use crate::runtime::plan::{FilePlan, Origin, Plan};
 use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Joined, Refused};
 use crate::runtime::volume::{VolumeError, Volumes};
@@ -84,6 +85,8 @@ pub enum ContainersError {
     #[error("{0}")]
     Volume(#[from] VolumeError),
     #[error("{0}")]
+    Attach(#[from] AttachError),
+    #[error("{0}")]
     Files(#[from] FilesError),
     #[error("{0}")]
     Networking(#[from] NetworkError),
@@ -114,6 +117,7 @@ impl Containers for HostContainers {
         })?;
         let mut found = Vec::new();
         for adopted in self.runtime.adopt().await? {
+            attach::adopt(&self.volumes, &adopted.bundle.plan);
             let record = read_record(&self.records_dir, &adopted.id);
             match record.ok().zip(condition(&adopted)) {
                 Some((record, condition)) => found.push(Found {
@@ -144,6 +148,8 @@ impl Containers for HostContainers {
             // The containers go on; what is wrong shows when the next one is to be attached.
             tracing::warn!("networks: {error}");
         }
+        let volumes = self.volumes.clone();
+        blocking(move || volumes.release_unheld()).await?;
         sweep(&self.records_dir, &found);
         sweep(&self.layers_dir, &found);
         Ok(found)
@@ -184,6 +190,7 @@ impl Containers for HostContainers {
 
     async fn start(&self, attempt: Attempt) -> Result<Started, ContainersError> {
         let id = attempt.container.to_string();
+        attach(&self.volumes, &self.runtime.bundle(&id)?.plan).await?;
         let running = self.runtime.start(&id).await?;
         self.networks.started(&id).await;
         self.publish(&id, "start", &[]);
@@ -364,12 +371,11 @@ impl HostContainers {
             .filter(|mount| mount.kind == MountKind::Volume)
         {
             if !mount.source.is_empty() {
-                let labels = mount
-                    .volume
-                    .as_ref()
-                    .map(|v| v.labels.clone())
-                    .unwrap_or_default();
-                self.volumes.ensure(&mount.source, &labels, clock::now())?;
+                let given = mount.volume.clone().unwrap_or_default();
+                let options = given.driver.unwrap_or_default().options;
+                let now = clock::now();
+                self.volumes
+                    .ensure(&mount.source, &given.labels, &options, now)?;
                 places.insert(mount.source.clone(), self.volumes.data(&mount.source)?);
             }
         }
@@ -404,6 +410,8 @@ impl HostContainers {
         // A task without processes keeps no interface either.
         self.networks.detach(id).await;
         removed?;
+        let (volumes, container) = (self.volumes.clone(), id.to_owned());
+        blocking(move || volumes.release(&container)).await?;
         match fs::remove_file(self.record_path(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(record_failed("remove", id)(error))
@@ -434,20 +442,6 @@ pub fn read_record(records_dir: &Path, id: &str) -> Result<Record, ContainersErr
 fn record_failed(what: &'static str, id: &str) -> impl FnOnce(io::Error) -> ContainersError {
     let id = id.to_owned();
     move |source| ContainersError::RecordFile { what, id, source }
-}
-
-/// What the check of a container has found so far.
-fn health(runtime: &Runtime, id: &str) -> Health {
-    let found = runtime.health(id).ok().flatten();
-    found.map_or(Health::Unchecked, |found| seen_health(found.status))
-}
-
-fn seen_health(status: HealthStatus) -> Health {
-    match status {
-        HealthStatus::Starting => Health::Starting,
-        HealthStatus::Healthy => Health::Healthy,
-        HealthStatus::Unhealthy => Health::Unhealthy,
-    }
 }
 
 /// Whether there may be room, or a reader that is not in the way, later.

@@ -1,8 +1,10 @@
-//! What an earlier daemon left of its containers, as the agent sees it.
+//! What is found of containers, as the agent sees it: mostly what an earlier daemon left.
 
-use crate::agent::containers::{Condition, Exit, Found};
+use crate::agent::containers::{Condition, Exit, Found, Health};
 use crate::runtime::adopt::{Adopted, Found as State};
 use crate::runtime::attempt::Exit as RuntimeExit;
+use crate::runtime::containers::Runtime;
+use crate::runtime::health::HealthStatus;
 
 pub fn is_running(found: &Found) -> bool {
     matches!(found.condition, Condition::Running { .. })
@@ -32,5 +34,19 @@ pub fn seen(exit: &RuntimeExit) -> Exit {
         oom_killed: exit.oom_killed,
         log_tail: exit.tail.clone(),
         at: exit.finished,
+    }
+}
+
+/// What the check of a container has found so far.
+pub fn health(runtime: &Runtime, id: &str) -> Health {
+    let found = runtime.health(id).ok().flatten();
+    found.map_or(Health::Unchecked, |found| seen_health(found.status))
+}
+
+pub fn seen_health(status: HealthStatus) -> Health {
+    match status {
+        HealthStatus::Starting => Health::Starting,
+        HealthStatus::Healthy => Health::Healthy,
+        HealthStatus::Unhealthy => Health::Unhealthy,
     }
 }

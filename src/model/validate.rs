@@ -6,12 +6,13 @@ mod container;
 mod network;
 mod resource;
 mod service;
+mod volume;
 
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
-use crate::model::spec::{ConfigSpec, SecretSpec};
+use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
 
 /// The longest label or option, key or value.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -45,6 +46,13 @@ impl Problems {
 pub fn service(spec: &ServiceSpec) -> Vec<String> {
     let mut problems = Problems::default();
     service::check(spec, &mut problems);
+    problems.0
+}
+
+/// What is wrong with the options of a volume of the `local` driver.
+pub fn volume_options(options: &Labels) -> Vec<String> {
+    let mut problems = Problems::default();
+    volume::check_options(options, &mut problems);
     problems.0
 }
 

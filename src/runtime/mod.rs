@@ -3,6 +3,7 @@
 //! `Runtime` is the daemon's side: it writes an attempt's folder, starts its shim, and reads what
 //! the shim leaves there. It keeps nothing in memory that a restart would lose.
 
+pub mod local_mount;
 pub mod volume;
 pub mod signal;
 pub mod health;

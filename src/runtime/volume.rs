@@ -7,15 +7,18 @@
 //! volumes/.new-NAME/    being made; swept at the next start
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::spec::Labels;
 use crate::model::time::Time;
+use crate::runtime::local_mount::{LocalMount, is_mounted, unmount};
 
 const FORMAT: u8 = 1;
 const RECORD_BYTES_MAX: u64 = 1 << 20;
@@ -30,13 +33,20 @@ pub struct Volume {
     pub name: String,
     pub labels: Labels,
     pub created_at: Time,
+    /// What is mounted over its folder while a container uses it; empty for nothing.
+    pub options: Labels,
 }
 
 /// The volumes under one directory.
 #[derive(Clone, Debug)]
 pub struct Volumes {
     dir: PathBuf,
+    mounted: Arc<Mutex<BTreeMap<String, Users>>>,
 }
+
+/// The containers that use a volume which is a mount of its own; held while it is mounted or
+/// taken off.
+type Users = Arc<Mutex<BTreeSet<String>>>;
 
 /// A volume could not be made, read or removed.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +58,8 @@ pub enum VolumeError {
     Name(String),
     #[error("no such volume: {0}")]
     NotFound(String),
+    #[error("volume {0} is in use")]
+    InUse(String),
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,
@@ -56,13 +68,22 @@ pub enum VolumeError {
     },
     #[error("the record of volume {0} is damaged")]
     Damaged(String),
+    #[error("failed to mount local volume {name}: {device}: {source}")]
+    Mount {
+        name: String,
+        device: String,
+        source: io::Error,
+    },
 }
 
 impl Volumes {
     /// Opens the directory, making it if need be, and sweeps what a crash left half made.
     pub fn open(dir: PathBuf) -> Result<Self, VolumeError> {
         fs::create_dir_all(&dir).map_err(failed("make", &dir))?;
-        let volumes = Self { dir };
+        let volumes = Self {
+            dir,
+            mounted: Arc::default(),
+        };
         for name in volumes.names()? {
             if name.starts_with(UNFINISHED) {
                 let path = volumes.dir.join(&name);
@@ -72,10 +93,21 @@ impl Volumes {
         Ok(volumes)
     }
 
-    /// The volume of that name, made if it is not there. Labels of a volume that is there stay.
-    pub fn ensure(&self, name: &str, labels: &Labels, now: Time) -> Result<Volume, VolumeError> {
+    /// The volume of that name, made if it is not there. One that is there stays as it is.
+    pub fn ensure(
+        &self,
+        name: &str,
+        labels: &Labels,
+        options: &Labels,
+        now: Time,
+    ) -> Result<Volume, VolumeError> {
         match self.find(name) {
-            Err(VolumeError::NotFound(_)) => self.create(name, labels, now),
+            Err(VolumeError::NotFound(_)) => self.create(Volume {
+                name: name.into(),
+                labels: labels.clone(),
+                created_at: now,
+                options: options.clone(),
+            }),
             found => found,
         }
     }
@@ -114,26 +146,90 @@ impl Volumes {
         Ok(self.path(name)?.join("_data"))
     }
 
-    /// How many bytes a volume's files take on the disk.
-    pub fn bytes(&self, name: &str) -> Result<u64, VolumeError> {
-        let (mut bytes, mut dirs) = (0_u64, vec![self.data(name)?]);
-        while let Some(dir) = dirs.pop() {
-            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-                let Ok(about) = entry.metadata() else {
-                    continue;
-                };
-                bytes = bytes.saturating_add(about.blocks().saturating_mul(BLOCK_BYTES));
-                if about.is_dir() {
-                    dirs.push(entry.path());
-                }
-            }
-        }
-        Ok(bytes)
+    /// The volume whose data lies there.
+    pub fn name_of(&self, data: &Path) -> Option<String> {
+        let dir = data.parent()?;
+        let name = dir.file_name()?.to_str()?;
+        (dir.parent() == Some(&self.dir)).then(|| name.to_owned())
     }
 
-    /// Removes a volume with its data. The caller knows whether it is in use.
-    pub fn remove(&self, name: &str) -> Result<(), VolumeError> {
+    /// Mounts a volume for a container, if it is not mounted yet.
+    pub fn attach(
+        &self,
+        name: &str,
+        container: &str,
+        mount: &LocalMount,
+    ) -> Result<(), VolumeError> {
+        let users = self.users(name);
+        let mut users = lock(&users);
+        let path = self.data(name)?;
+        if !is_mounted(&path).map_err(failed("look at", &path))? {
+            let failed = |source| VolumeError::Mount {
+                name: name.into(),
+                device: mount.device.clone(),
+                source,
+            };
+            mount.mount(&path).map_err(failed)?;
+        }
+        users.insert(container.to_owned());
+        Ok(())
+    }
+
+    /// Takes note that a container uses a volume, mounted or not.
+    pub fn hold(&self, name: &str, container: &str) {
+        lock(&self.users(name)).insert(container.to_owned());
+    }
+
+    /// A container is gone: what it was the last to use is taken off.
+    pub fn release(&self, container: &str) -> Result<(), VolumeError> {
+        let all: Vec<_> = lock(&self.mounted).clone().into_iter().collect();
+        for (name, users) in all {
+            let mut users = lock(&users);
+            if users.remove(container) && users.is_empty() {
+                self.unmount(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes off what is mounted and nobody holds: an earlier daemon left it.
+    pub fn release_unheld(&self) -> Result<(), VolumeError> {
+        for volume in self.list()? {
+            let users = self.users(&volume.name);
+            let users = lock(&users);
+            if users.is_empty() && !volume.options.is_empty() {
+                self.unmount(&volume.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn users(&self, name: &str) -> Users {
+        lock(&self.mounted)
+            .entry(name.to_owned())
+            .or_default()
+            .clone()
+    }
+
+    fn unmount(&self, name: &str) -> Result<(), VolumeError> {
+        let path = self.data(name)?;
+        while is_mounted(&path).map_err(failed("look at", &path))? {
+            unmount(&path).map_err(failed("unmount", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a volume with its data, and says how many bytes that took on the disk. The caller
+    /// knows whether containers use it.
+    pub fn remove(&self, name: &str) -> Result<u64, VolumeError> {
         let path = self.path(name)?;
+        // What is mounted there is not the volume's to remove.
+        let users = self.users(name);
+        let users = lock(&users);
+        if !users.is_empty() {
+            return Err(VolumeError::InUse(name.into()));
+        }
+        self.unmount(name)?;
         let doomed = self.dir.join(format!("{UNFINISHED}{name}"));
         match fs::rename(&path, &doomed) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -141,16 +237,14 @@ impl Volumes {
             }
             other => other.map_err(failed("remove", &path))?,
         }
-        fs::remove_dir_all(&doomed).map_err(failed("remove", &doomed))
+        let bytes = bytes(doomed.join("_data"));
+        fs::remove_dir_all(&doomed).map_err(failed("remove", &doomed))?;
+        Ok(bytes)
     }
 
-    fn create(&self, name: &str, labels: &Labels, now: Time) -> Result<Volume, VolumeError> {
+    fn create(&self, volume: Volume) -> Result<Volume, VolumeError> {
+        let name = volume.name.as_str();
         let path = self.path(name)?;
-        let volume = Volume {
-            name: name.into(),
-            labels: labels.clone(),
-            created_at: now,
-        };
         let unfinished = self.dir.join(format!("{UNFINISHED}{name}"));
         fs::create_dir_all(unfinished.join("_data")).map_err(failed("make", &unfinished))?;
         let record = postcard::to_extend(&volume, vec![FORMAT])
@@ -177,6 +271,27 @@ impl Volumes {
             .filter_map(|e| e.file_name().into_string().ok())
             .collect())
     }
+}
+
+/// How many bytes the files below a folder take on the disk.
+fn bytes(dir: PathBuf) -> u64 {
+    let (mut bytes, mut dirs) = (0_u64, vec![dir]);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let Ok(about) = entry.metadata() else {
+                continue;
+            };
+            bytes = bytes.saturating_add(about.blocks().saturating_mul(BLOCK_BYTES));
+            if about.is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    bytes
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError {
@@ -210,14 +325,21 @@ mod tests {
     fn a_volume_is_made_once_and_keeps_its_data() {
         let volumes = volumes("once");
         let labels = Labels::from([("a".to_owned(), "b".to_owned())]);
-        let made = volumes.ensure("db", &labels, Time(5)).unwrap();
+        let made = volumes
+            .ensure("db", &labels, &Labels::new(), Time(5))
+            .unwrap();
         fs::write(volumes.data("db").unwrap().join("file"), "kept").unwrap();
-        let again = volumes.ensure("db", &Labels::new(), Time(9)).unwrap();
+        let again = volumes
+            .ensure("db", &Labels::new(), &labels, Time(9))
+            .unwrap();
         assert_eq!(again, made);
         assert_eq!(
             fs::read(volumes.data("db").unwrap().join("file")).unwrap(),
             b"kept"
         );
+        let data = volumes.data("db").unwrap();
+        assert_eq!(volumes.name_of(&data), Some("db".into()));
+        assert_eq!(volumes.name_of(Path::new("/srv/db/_data")), None);
         assert_eq!(volumes.list().unwrap(), vec![made]);
         volumes.remove("db").unwrap();
         assert!(matches!(volumes.find("db"), Err(VolumeError::NotFound(_))));
@@ -238,7 +360,7 @@ mod tests {
             "a\0b",
             &"x".repeat(300),
         ] {
-            let refused = volumes.ensure(name, &Labels::new(), Time(0));
+            let refused = volumes.ensure(name, &Labels::new(), &Labels::new(), Time(0));
             assert!(matches!(refused, Err(VolumeError::Name(_))), "{name}");
         }
         fs::remove_dir_all(volumes.dir).unwrap();

@@ -12,6 +12,7 @@ use crate::api::types::timestamp::rfc3339;
 use crate::api::types::volume as json;
 use crate::host::clock;
 use crate::host::wait::blocking;
+use crate::model::validate::volume_options;
 use crate::runtime::listing::Listed;
 use crate::runtime::plan::MountKind;
 use crate::runtime::volume::{Volume, VolumeError};
@@ -51,9 +52,9 @@ pub async fn create(mut call: Call) -> Result<Answer, Failure> {
         );
         return Err(Failure::bad(message));
     }
-    if let Some(option) = given.driver_opts.keys().next() {
-        let message = format!("skep does not support DriverOpts.{option} of volumes yet");
-        return Err(Failure::bad(message));
+    let problems = volume_options(&given.driver_opts);
+    if !problems.is_empty() {
+        return Err(Failure::bad(problems.join("; ")));
     }
     let mut labels = given.labels;
     let name = match given.name.is_empty() {
@@ -64,7 +65,7 @@ pub async fn create(mut call: Call) -> Result<Answer, Failure> {
         false => given.name,
     };
     let volumes = call.context.host.volumes.clone();
-    let made = blocking(move || volumes.ensure(&name, &labels, clock::now()));
+    let made = blocking(move || volumes.ensure(&name, &labels, &given.driver_opts, clock::now()));
     let volume = made.await?;
     publish(&call, "create", &volume.name);
     Ok(answer::json_with(
@@ -84,7 +85,7 @@ pub async fn remove(call: Call) -> Result<Answer, Failure> {
     let removed = blocking(move || volumes.remove(&name)).await;
     match removed {
         Err(VolumeError::NotFound(_)) if call.query.flag("force") => {}
-        removed => removed?,
+        removed => drop(removed?),
     }
     publish(&call, "destroy", call.name());
     Ok(answer::empty(StatusCode::NO_CONTENT))
@@ -106,11 +107,7 @@ pub async fn prune(call: Call) -> Result<Answer, Failure> {
         if meant && !used && fits(&call.context.host, &filters, &volume) {
             let volumes = call.context.host.volumes.clone();
             let name = volume.name.clone();
-            space_reclaimed += blocking(move || {
-                let bytes = volumes.bytes(&name)?;
-                volumes.remove(&name).map(|()| bytes)
-            })
-            .await?;
+            space_reclaimed += blocking(move || volumes.remove(&name)).await?;
             publish(&call, "destroy", &volume.name);
             deleted.push(volume.name);
         }
@@ -151,7 +148,7 @@ fn show(host: &Host, volume: &Volume) -> Result<json::Volume, Failure> {
         labels: Some(volume.labels.clone()),
         mountpoint: host.volumes.data(&volume.name)?.to_string_lossy().into(),
         name: volume.name.clone(),
-        options: None,
+        options: Some(volume.options.clone()).filter(|options| !options.is_empty()),
         scope: "local".into(),
         usage_data: None,
     })

@@ -7,7 +7,7 @@ use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Healthcheck, Privileges};
 use crate::model::spec::mount::{BindOptions, Mount, MountKind, VolumeOptions};
 use crate::model::validate::resource::check_references;
-use crate::model::validate::{Problems, check_label};
+use crate::model::validate::{Problems, check_label, volume_options};
 
 const ENTRIES_MAX: usize = 1024;
 const NS_PER_MS: i64 = 1_000_000;
@@ -158,11 +158,9 @@ fn check_volume(options: Option<&VolumeOptions>, problems: &mut Problems) {
     problems.check(["", "local"].contains(&name), || {
         format!("{field}.DriverConfig.Name: {name:?}: only \"local\" is possible")
     });
-    problems.unsupported(
-        driver.is_none_or(|d| d.options.is_empty()),
-        &format!("{field}.DriverConfig.Options"),
-        "leave it out",
-    );
+    for problem in driver.map_or(Vec::new(), |d| volume_options(&d.options)) {
+        problems.add(format!("{field}.DriverConfig.Options: {problem}"));
+    }
     problems.unsupported(
         options.subpath.is_empty(),
         &format!("{field}.Subpath"),

@@ -113,7 +113,7 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
     } else {
         &spec.hostname
     };
-    let mut mounts = mounts::plan(&spec.mounts, &request.volumes)?;
+    let mut mounts = mounts::plan(&spec.mounts, &request.volumes, &request.writable)?;
     mounts::check_files(&request.files, &mounts)?;
     if spec.read_only {
         mounts.extend(mounts::image_volumes(

@@ -32,12 +32,17 @@ pub fn check(mounts: &[Mount]) -> Result<(), Refused> {
 pub fn plan(
     mounts: &[Mount],
     volumes: &BTreeMap<String, PathBuf>,
+    writable: &Path,
 ) -> Result<Vec<MountPlan>, Refused> {
-    let place = |mount: &Mount| {
+    let place = |(number, mount): (usize, &Mount)| {
         let kind = match mount.kind {
             Kind::Tmpfs => tmpfs(mount),
             Kind::Volume => {
-                let source = volumes.get(&mount.source).cloned();
+                let source = match mount.source.as_str() {
+                    // A volume without a name is the container's own, and goes with it.
+                    "" => Some(beside(writable, &format!("mount-{number}"))),
+                    name => volumes.get(name).cloned(),
+                };
                 let source = source.ok_or_else(|| Refused::NoVolume(mount.source.clone()))?;
                 let copy = !mount.volume.as_ref().is_some_and(|options| options.no_copy);
                 MountKind::Volume { source, copy }
@@ -50,7 +55,7 @@ pub fn plan(
             kind,
         })
     };
-    mounts.iter().map(place).collect()
+    mounts.iter().enumerate().map(place).collect()
 }
 
 /// Files that are handed in: each has a target of its own.
@@ -120,12 +125,6 @@ fn check_volume(mount: &Mount) -> Result<(), Refused> {
     let driver = driver.unwrap_or_default();
     if !matches!(driver.name.as_str(), "" | "local") {
         return Err(unsupported(format!("volume driver {}", driver.name)));
-    }
-    if !driver.options.is_empty() {
-        return Err(unsupported("a volume driver's options"));
-    }
-    if mount.source.is_empty() {
-        return Err(unsupported("a volume without a name"));
     }
     Ok(())
 }
