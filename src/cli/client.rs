@@ -92,6 +92,16 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Daemon { status, .. } if *status == StatusCode::NOT_FOUND)
     }
+
+    /// Whether the daemon will not do it as things are.
+    pub fn is_refused(&self) -> bool {
+        let refusals = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::CONFLICT,
+            StatusCode::FORBIDDEN,
+        ];
+        matches!(self, Self::Daemon { status, .. } if refusals.contains(status))
+    }
 }
 
 /// What a request carries.

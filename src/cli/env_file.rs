@@ -3,18 +3,35 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use crate::cli::failure::Failure;
-use crate::cli::flags::Parsed;
+use crate::cli::flags::{Flag, Kind, Parsed};
+use crate::cli::service::check;
 
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longer than any file that somebody wrote.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// `--env`.
+pub const ENV: Flag = Flag::new(
+    "env",
+    Kind::Many("list", check::check_env),
+    "Set environment variables",
+)
+.short('e');
+/// `--env-file`.
+pub const ENV_FILE: Flag = Flag::new(
+    "env-file",
+    Kind::List,
+    "Read in a file of environment variables",
+);
 
 /// The variables of `--env-file` and `--env`, of which a later one replaces an earlier one of its
 /// name; a name alone takes the value it has here, or unsets it if it has none.
 pub fn environment(parsed: &Parsed) -> Result<Vec<String>, Failure> {
     let mut lines = Vec::new();
     for path in parsed.list("env-file") {
-        let text = read(path).map_err(|source| file(path, source))?;
+        let text = read(Path::new(path)).map_err(|source| file(path, source))?;
         lines.extend(variables(&text).map_err(|why| Failure::Value {
             what: "env file",
             value: path.clone(),
@@ -32,10 +49,15 @@ pub fn environment(parsed: &Parsed) -> Result<Vec<String>, Failure> {
     Ok(all)
 }
 
-fn read(path: &str) -> io::Result<String> {
+/// The text of a file.
+pub fn read(path: &Path) -> io::Result<String> {
+    read_bounded(&mut File::open(path)?)
+}
+
+/// The text of what does not go on for ever.
+pub fn read_bounded(source: &mut dyn Read) -> io::Result<String> {
     let mut text = String::new();
-    let file = File::open(path)?;
-    let length = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    let length = source.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     match u64::try_from(length).is_ok_and(|length| length <= FILE_BYTES_MAX) {
         true => Ok(text),
         false => Err(io::Error::from(io::ErrorKind::FileTooLarge)),

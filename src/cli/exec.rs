@@ -14,7 +14,6 @@ use crate::cli::env_file;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
 use crate::cli::frames::{Frames, Stream};
-use crate::cli::service::check;
 use crate::cli::terminal::{self, Raw};
 use crate::host::wait::sleep;
 
@@ -31,17 +30,8 @@ pub const EXEC: Command = Command {
             "Detached mode: run command in the background",
         )
         .short('d'),
-        Flag::new(
-            "env",
-            Kind::Many("list", check::check_env),
-            "Set environment variables",
-        )
-        .short('e'),
-        Flag::new(
-            "env-file",
-            Kind::List,
-            "Read in a file of environment variables",
-        ),
+        env_file::ENV,
+        env_file::ENV_FILE,
         Flag::new(
             "interactive",
             Kind::Switch,

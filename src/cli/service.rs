@@ -312,9 +312,7 @@ async fn scale(context: Context, parsed: Parsed) -> Result<(), Failure> {
         }
     }
     if !parsed.on("detach") {
-        for id in scaled {
-            progress::wait(&context, &id, false).await?;
-        }
+        progress::wait(&context, &scaled, false).await?;
     }
     Failure::gather(failures)
 }

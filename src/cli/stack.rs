@@ -218,7 +218,11 @@ async fn remove(client: &Client, kind: Belonging, thing: &Value) -> Result<(), E
         match client.delete(&path).await {
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => return Ok(()),
-            Err(_) if kind.word == "network" && since.elapsed() < NETWORK_PATIENCE => {
+            Err(error)
+                if kind.word == "network"
+                    && error.is_refused()
+                    && since.elapsed() < NETWORK_PATIENCE =>
+            {
                 sleep(GLANCE).await;
             }
             Err(error) => return Err(error),

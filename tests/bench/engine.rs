@@ -100,8 +100,13 @@ impl Disk {
     }
 
     /// Bytes that reached the device so far, what was still in memory included.
-    pub fn written(&self) -> u64 {
+    pub fn flushed(&self) -> u64 {
         rustix::fs::sync();
+        self.written()
+    }
+
+    /// Bytes that reached the device so far.
+    pub fn written(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/sys/block/{}/stat", self.device));
         let stat = stat.expect("the device's counters");
         let sectors: u64 = stat

@@ -31,6 +31,8 @@ pub struct Surroundings<'a> {
     /// The folder that paths start from: where the first file lies.
     pub dir: &'a Path,
     pub lookup: Lookup<'a>,
+    /// Whether variables in the files stay as they stand there.
+    pub is_raw: bool,
     /// Reads an env file.
     pub read: &'a dyn Fn(&Path) -> io::Result<String>,
 }
@@ -120,10 +122,12 @@ impl Loading<'_> {
             self.reader.faults.push(fault);
             return Value::Null;
         }
-        let faults = &mut self.reader.faults;
-        for name in interpolate::fill(&mut root, self.around.lookup, faults) {
-            let warning = format!("The variable {name} is not set; it is left blank");
-            self.reader.warnings.push(warning);
+        if !self.around.is_raw {
+            let faults = &mut self.reader.faults;
+            for name in interpolate::fill(&mut root, self.around.lookup, faults) {
+                let warning = format!("The variable {name} is not set; it is left blank");
+                self.reader.warnings.push(warning);
+            }
         }
         let mut read = self.reader.fields(&root, FILE, "");
         if !self.reader.faults.is_empty() {

@@ -27,20 +27,37 @@ fn env_file(path: &Path) -> io::Result<String> {
 }
 
 fn loaded(texts: &[&str]) -> Result<Project, ComposeError> {
-    let sources: Vec<Source> = texts
+    load(&sources(texts), around(false))
+}
+
+fn around(is_raw: bool) -> Surroundings<'static> {
+    Surroundings {
+        dir: Path::new("/dir"),
+        lookup: &variable,
+        is_raw,
+        read: &env_file,
+    }
+}
+
+fn sources(texts: &[&str]) -> Vec<Source> {
+    texts
         .iter()
         .enumerate()
         .map(|(at, text)| Source {
             name: format!("{at}.yml"),
             text: (*text).to_owned(),
         })
-        .collect();
-    let around = Surroundings {
-        dir: Path::new("/dir"),
-        lookup: &variable,
-        read: &env_file,
-    };
-    load(&sources, around)
+        .collect()
+}
+
+#[test]
+fn raw_files_keep_their_variables_and_defaults() {
+    let text = "services: {w: {image: \"${IMAGE:-i}:$TAG\", command: \"$$HOME\"}}";
+    let project = load(&sources(&[text]), around(true)).unwrap_or_else(|error| panic!("{error}"));
+    let service = &project.config["services"]["w"];
+    assert_eq!(service["image"], "${IMAGE:-i}:$TAG");
+    assert_eq!(service["command"], json!(["$$HOME"]));
+    assert_eq!(project.warnings, Vec::<String>::new());
 }
 
 /// What becomes of a service whose fields are given, besides its image.

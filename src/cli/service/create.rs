@@ -45,7 +45,7 @@ async fn create(context: Context, parsed: Parsed) -> Result<(), Failure> {
     print(&format!("{id}\n"))?;
     match parsed.on("detach") {
         true => Ok(()),
-        false => progress::wait(&context, id, parsed.on("quiet")).await,
+        false => progress::wait(&context, &[id.to_owned()], parsed.on("quiet")).await,
     }
 }
 

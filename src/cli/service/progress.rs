@@ -42,18 +42,27 @@ const STATES: [&str; 13] = [
 ];
 const RUNNING: usize = 9;
 
-/// Waits until all tasks of a service run and have done so for its monitor time, or for Ctrl-C.
-pub async fn wait(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> {
+/// Waits until all tasks of the services run, one service after the other, and each has done so for
+/// its monitor time; or for Ctrl-C.
+pub async fn wait(context: &Context, ids: &[String], quiet: bool) -> Result<(), Failure> {
     let mut endings = Endings::listen()?;
     let interrupted = async {
         endings.next().await?;
-        print(&format!(
-            "Operation continuing in background.\n\
-             Use `{} service ps {id}` to check progress.\n",
-            context.program
-        ))
+        print("Operation continuing in background.\n")?;
+        let program = &context.program;
+        ids.iter().try_for_each(|id| {
+            print(&format!(
+                "Use `{program} service ps {id}` to check progress.\n"
+            ))
+        })
     };
-    future::or(interrupted, watch(context, id, quiet)).await
+    let watched = async {
+        for id in ids {
+            watch(context, id, quiet).await?;
+        }
+        Ok(())
+    };
+    future::or(interrupted, watched).await
 }
 
 async fn watch(context: &Context, id: &str, quiet: bool) -> Result<(), Failure> {

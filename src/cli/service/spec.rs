@@ -159,16 +159,8 @@ fn mode(parsed: &Parsed) -> Result<Value, Failure> {
 }
 
 fn resources(parsed: &Parsed) -> Value {
-    let cpus = |flag| {
-        parsed
-            .text(flag)
-            .and_then(|text| units::parse_cpus(text).ok())
-    };
-    let bytes = |flag| {
-        parsed
-            .text(flag)
-            .and_then(|text| units::parse_bytes(text).ok())
-    };
+    let cpus = |flag| value::cpus(parsed, flag);
+    let bytes = |flag| value::bytes(parsed, flag);
     let set = |number: Option<i64>| number.filter(|n| *n != 0).map(Value::from);
     let generic = parsed.list("generic-resource").iter();
     let generic = generic.filter_map(|text| value::generic(text).ok());

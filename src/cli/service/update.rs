@@ -107,7 +107,7 @@ async fn send(
     print(&format!("{}\n", parsed.args.join("\n")))?;
     match parsed.on("detach") {
         true => Ok(()),
-        false => progress::wait(context, id, parsed.on("quiet")).await,
+        false => progress::wait(context, &[id.to_owned()], parsed.on("quiet")).await,
     }
 }
 

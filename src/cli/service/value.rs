@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::flags::Parsed;
 use crate::cli::units;
 
 /// What stands for none of the capabilities that were asked for before.
@@ -14,6 +15,16 @@ pub fn map(pairs: &[String]) -> Value {
         (name.to_owned(), Value::from(value))
     };
     Value::Object(pairs.iter().map(pair).collect())
+}
+
+/// What a flag says of processors, in billionths of one.
+pub fn cpus(parsed: &Parsed, flag: &str) -> Option<i64> {
+    units::parse_cpus(parsed.text(flag)?).ok()
+}
+
+/// How many bytes a flag says.
+pub fn bytes(parsed: &Parsed, flag: &str) -> Option<i64> {
+    units::parse_bytes(parsed.text(flag)?).ok()
 }
 
 /// `host:ip` the way a hosts file has it: `ip host`.

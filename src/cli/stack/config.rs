@@ -1,21 +1,17 @@
 //! `stack config`, and the files of a stack.
 
 use std::env;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::commands::Run;
 use crate::cli::compose::emit;
 use crate::cli::compose::load::{Project, Source, Surroundings, load};
 use crate::cli::context::{Context, print, print_error_bytes};
-use crate::cli::env_file::file as file_failure;
+use crate::cli::env_file::{file as file_failure, read, read_bounded};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
 use crate::host::wait::blocking;
-
-/// Longer than any file that somebody wrote.
-const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// `--compose-file`.
 pub const FILES: Flag = Flag::new(
@@ -65,8 +61,8 @@ fn read_all(names: &[String], is_raw: bool) -> Result<Project, Failure> {
     let mut sources = Vec::new();
     for name in names {
         let text = match name.as_str() {
-            "-" => read(&mut io::stdin().lock()),
-            path => File::open(path).and_then(|mut file| read(&mut file)),
+            "-" => read_bounded(&mut io::stdin().lock()),
+            path => read(Path::new(path)),
         };
         let text = text.map_err(|source| file_failure(name, source))?;
         let name = if name == "-" { "stdin" } else { name };
@@ -76,24 +72,13 @@ fn read_all(names: &[String], is_raw: bool) -> Result<Project, Failure> {
     let here = env::current_dir().map_err(|source| file_failure(".", source))?;
     let first = Path::new(&names[0]);
     let dir = first.parent().map_or(PathBuf::new(), Path::to_owned);
-    let variable = |name: &str| env::var(name).ok();
-    // What stands in the file stays as it is.
-    let itself = |name: &str| Some(format!("${{{name}}}"));
     Ok(load(
         &sources,
         Surroundings {
             dir: &here.join(dir),
-            lookup: if is_raw { &itself } else { &variable },
-            read: &|path| File::open(path).and_then(|mut file| read(&mut file)),
+            lookup: &|name| env::var(name).ok(),
+            is_raw,
+            read: &read,
         },
     )?)
-}
-
-fn read(source: &mut dyn Read) -> io::Result<String> {
-    let mut text = String::new();
-    let length = source.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    match length as u64 > FILE_BYTES_MAX {
-        true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Ok(text),
-    }
 }

@@ -98,10 +98,7 @@ async fn deploy(context: Context, parsed: Parsed) -> Result<(), Failure> {
     if is_detached {
         return Ok(());
     }
-    for id in services {
-        progress::wait(&context, &id, parsed.on("quiet")).await?;
-    }
-    Ok(())
+    progress::wait(&context, &services, parsed.on("quiet")).await
 }
 
 /// All that is wrong with the services, before anything is made of them.

@@ -14,7 +14,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// A request that came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RegistryError {
-    #[error("the pull was given up")]
+    #[error("it was given up")]
     Cancelled,
     #[error("digest does not match: {expected} was asked for, {host} sent {found}")]
     Digest {

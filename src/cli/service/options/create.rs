@@ -1,5 +1,6 @@
 //! The flags that only `service create` has, or has in words of its own.
 
+use crate::cli::env_file;
 use crate::cli::flags::{Flag, Kind};
 use crate::cli::service::{check, mount, port, value};
 
@@ -27,17 +28,8 @@ pub const OWN: &[Flag] = &[
         Kind::Text,
         "Endpoint mode (vip or dnsrr) (default \"vip\")",
     ),
-    Flag::new(
-        "env",
-        Kind::Many("list", check::check_env),
-        "Set environment variables",
-    )
-    .short('e'),
-    Flag::new(
-        "env-file",
-        Kind::List,
-        "Read in a file of environment variables",
-    ),
+    env_file::ENV,
+    env_file::ENV_FILE,
     Flag::new(
         "generic-resource",
         Kind::Many("list", value::check_generic),

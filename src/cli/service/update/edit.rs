@@ -123,16 +123,8 @@ fn health(parsed: &Parsed, container: &mut Value) -> Result<(), Failure> {
 }
 
 fn resources(parsed: &Parsed, resources: &mut Value) -> Result<(), Failure> {
-    let cpus = |flag| {
-        parsed
-            .text(flag)
-            .and_then(|text| units::parse_cpus(text).ok())
-    };
-    let bytes = |flag| {
-        parsed
-            .text(flag)
-            .and_then(|text| units::parse_bytes(text).ok())
-    };
+    let cpus = |flag| value::cpus(parsed, flag);
+    let bytes = |flag| value::bytes(parsed, flag);
     let amounts = [
         ("Limits", "NanoCPUs", cpus("limit-cpu")),
         ("Limits", "MemoryBytes", bytes("limit-memory")),
