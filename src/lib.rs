@@ -41,6 +41,7 @@
 
 pub mod model;
 pub mod wire;
+pub mod template;
 pub mod host;
 pub mod identity;
 pub mod raft;

@@ -17,9 +17,10 @@ const FUNCTION_LINES_MAX: usize = 70;
 const WIDTH_MAX: usize = 100;
 
 /// Reading order, as in lib.rs: a module names only those before it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "model",
     "wire",
+    "template",
     "host",
     "identity",
     "raft",

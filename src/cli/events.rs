@@ -9,10 +9,10 @@ use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, FILTER, FORMAT_OBJECT, Flag, Kind, Parsed};
-use crate::cli::format::Template;
 use crate::cli::json_lines::JsonLines;
 use crate::cli::moment;
 use crate::host::clock;
+use crate::template::Template;
 
 /// `events`.
 pub const EVENTS: Command = Command {

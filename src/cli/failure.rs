@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use crate::cli::compose::ComposeError;
 use crate::cli::flags::Mistake;
-use crate::cli::{client, flags, format, host};
+use crate::cli::{client, flags, host};
 use crate::daemon::DaemonError;
+use crate::template;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,7 @@ pub enum Failure {
     Daemon(#[from] DaemonError),
     /// `--format` cannot be used.
     #[error(transparent)]
-    Template(#[from] format::Error),
+    Template(#[from] template::Error),
     /// A value that the flags let through but the command cannot use.
     #[error("invalid {what} {value:?}: {why}")]
     Value {

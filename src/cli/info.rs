@@ -9,9 +9,9 @@ use crate::cli::commands::Run;
 use crate::cli::context::{Context, print, print_error_bytes};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, FORMAT_INSPECT, Parsed};
-use crate::cli::format::Template;
 use crate::cli::units;
 use crate::cli::version::OWN;
+use crate::template::Template;
 
 /// `info`.
 pub const INFO: Command = Command {

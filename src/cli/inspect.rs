@@ -7,7 +7,7 @@ use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, FORMAT_INSPECT, Flag, Kind, Parsed};
-use crate::cli::format::Template;
+use crate::template::Template;
 
 /// `inspect`, of whatever has the name.
 pub const INSPECT: Command = Command {

@@ -11,7 +11,6 @@ pub mod host;
 pub mod client;
 pub mod units;
 pub mod table;
-pub mod format;
 pub mod context;
 pub mod answer;
 pub mod names;

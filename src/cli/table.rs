@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::cli::format;
+use crate::template;
 
 const CELL_WIDTH_MIN: usize = 10;
 const CELL_PADDING: usize = 3;
@@ -64,7 +64,7 @@ impl Listing {
         rows: &[Row],
         format: Option<&str>,
         quiet: bool,
-    ) -> Result<String, format::Error> {
+    ) -> Result<String, template::Error> {
         let format = format.filter(|f| !f.is_empty()).unwrap_or("table");
         let body = match format {
             "json" => return Ok(rows.iter().map(json).collect()),
@@ -75,7 +75,7 @@ impl Listing {
                 None => return self.lines(rows, format),
             },
         };
-        let template = format::Template::parse(&unescape(&body))?;
+        let template = template::Template::parse(&unescape(&body))?;
         let mut text = template.render_headings(&self.headings())?;
         text.push('\n');
         for row in rows {
@@ -85,8 +85,8 @@ impl Listing {
         Ok(aligned(&text))
     }
 
-    fn lines(&self, rows: &[Row], template: &str) -> Result<String, format::Error> {
-        let template = format::Template::parse(&unescape(template))?;
+    fn lines(&self, rows: &[Row], template: &str) -> Result<String, template::Error> {
+        let template = template::Template::parse(&unescape(template))?;
         let mut text = String::new();
         for row in rows {
             text.push_str(&template.render_row(&row.fields, &row.labels)?);

@@ -7,9 +7,9 @@ use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, FORMAT_INSPECT, Parsed};
-use crate::cli::format::Template;
 use crate::cli::table::padded;
 use crate::image::platform::Platform;
+use crate::template::Template;
 
 /// `version`.
 pub const VERSION: Command = Command {

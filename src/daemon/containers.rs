@@ -19,7 +19,7 @@ use crate::agent::containers::{
 use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
 use crate::daemon::attach::{self, AttachError, attach};
-use crate::daemon::files::{FilesError, files};
+use crate::daemon::files::{FilesError, files, filled};
 use crate::daemon::left::{condition, health, is_running, seen, seen_health};
 use crate::daemon::networks::{HostNetworks, network, order};
 use crate::daemon::places::{make_mount_points, sweep};
@@ -31,16 +31,17 @@ use crate::image::registries::{ObtainError, Registries};
 use crate::image::store::Image;
 use crate::model::id::NodeId;
 use crate::model::spec::Labels;
-use crate::model::spec::container::Healthcheck;
+use crate::model::spec::container::{ContainerSpec, Healthcheck};
 use crate::model::spec::mount::MountKind;
+use crate::model::spec::node::NodeDescription;
 use crate::model::spec::service::RegistryAuth;
-use crate::model::spec::task::TaskSpec;
 use crate::network::node::NetworkError;
 use crate::runtime::attempt::RecordError as BundleError;
 use crate::runtime::containers::{RemoveError, Runtime, RuntimeError};
 use crate::runtime::plan::{FilePlan, Origin, Plan};
 use crate::runtime::request::{self, ContainerRequest, ImageDefaults, Joined, Refused};
 use crate::runtime::volume::{VolumeError, Volumes};
+use crate::template::task::Known;
 use crate::wire::dependency::Dependency;
 use crate::wire::reach::Reach;
 use crate::wire::session::Assignment;
@@ -60,7 +61,7 @@ pub struct HostContainers {
     /// Told what happens to containers.
     pub events: Rc<Events>,
     pub node: NodeId,
-    pub hostname: String,
+    pub host: NodeDescription,
     /// Writable layers, on the disk of the state directory.
     pub layers_dir: PathBuf,
     /// The layer below every image, on the same disk.
@@ -161,8 +162,12 @@ impl Containers for HostContainers {
         dependencies: Vec<Arc<Dependency>>,
     ) -> Result<(), ContainersError> {
         let id = record.attempt.container.to_string();
-        let files = files(&record.assignment.spec.container, &dependencies)?;
-        let plan = self.plan(&id, &record.assignment, files.plans).await?;
+        let known = Known::of(&record.assignment, self.node, &self.host);
+        let container = filled(&record.assignment.spec.container, &known)?;
+        let files = files(&container, &dependencies, &known)?;
+        let plan = self
+            .plan(&id, &record.assignment, &container, files.plans)
+            .await?;
         // The image is here: nobody needs them any more, and a file is no place for them.
         Arc::make_mut(&mut record.assignment).registry_auth = RegistryAuth::default();
         let bytes = record.encode()?;
@@ -277,18 +282,19 @@ impl HostContainers {
         &self,
         id: &str,
         task: &Assignment,
+        container: &ContainerSpec,
         files: Vec<FilePlan>,
     ) -> Result<Plan, ContainersError> {
         let spec = &task.spec;
         let image = self.image(task).await?;
-        let volumes = self.volumes(spec)?;
+        let volumes = self.volumes(container)?;
         let hostname: String = id.chars().take(SHORT_ID_LEN).collect();
         let network = network(spec);
         let joined = self.join(id, task).await?;
         let defaults = defaults(&image);
         Ok(request::plan(ContainerRequest {
             id,
-            spec: &spec.container,
+            spec: container,
             resources: spec.resources.as_ref(),
             image: &defaults,
             layers: self.layers(&image),
@@ -357,15 +363,14 @@ impl HostContainers {
         }
         vec![
             format!("SKEP_TASK={}", task.task_name()),
-            format!("SKEP_NODE={}", self.hostname),
+            format!("SKEP_NODE={}", self.host.hostname),
         ]
     }
 
     /// Where the named volumes of a spec lie, made if they are not there yet.
-    fn volumes(&self, spec: &TaskSpec) -> Result<BTreeMap<String, PathBuf>, ContainersError> {
+    fn volumes(&self, spec: &ContainerSpec) -> Result<BTreeMap<String, PathBuf>, ContainersError> {
         let mut places = BTreeMap::new();
         for mount in spec
-            .container
             .mounts
             .iter()
             .filter(|mount| mount.kind == MountKind::Volume)

@@ -1,12 +1,16 @@
 //! The files that a task's container is handed: its secrets and configs, at Docker's places.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::spec::container::{ContainerSpec, FileTarget};
+use crate::model::validate;
 use crate::runtime::content::Content;
 use crate::runtime::plan::FilePlan;
+use crate::template::payload::fill_payload;
+use crate::template::task::{Known, fill_container};
 use crate::wire::dependency::{Dependency, DependencyId};
 
 const SECRETS_DIR: &str = "/run/secrets";
@@ -33,12 +37,39 @@ pub enum FilesError {
         value: String,
         file: String,
     },
+    /// Templates of the spec, or what came of them.
+    #[error("{}", .0.join("; "))]
+    Spec(Vec<String>),
+    #[error("cannot fill in {kind} {name}: {problem}")]
+    Template {
+        kind: &'static str,
+        name: String,
+        problem: String,
+    },
     #[error("cannot keep secrets and configs in memory: {0}")]
     Memory(#[source] io::Error),
 }
 
-/// The files of a container, from what the managers sent for it.
-pub fn files(spec: &ContainerSpec, sent: &[Arc<Dependency>]) -> Result<Files, FilesError> {
+/// A spec with its templates filled in: what came of them is judged as what users write is.
+pub fn filled(spec: &ContainerSpec, known: &Known) -> Result<ContainerSpec, FilesError> {
+    let filled = fill_container(spec, known).map_err(FilesError::Spec)?;
+    let problems = match filled == *spec {
+        true => Vec::new(),
+        false => validate::container(&filled),
+    };
+    match problems.is_empty() {
+        true => Ok(filled),
+        false => Err(FilesError::Spec(problems)),
+    }
+}
+
+/// The files of a container, from what the managers sent for it; what is a template is filled in
+/// with what the task knows.
+pub fn files(
+    spec: &ContainerSpec,
+    sent: &[Arc<Dependency>],
+    known: &Known,
+) -> Result<Files, FilesError> {
     let (mut plans, mut data) = (Vec::new(), Vec::new());
     let mut add = |kind, name: &str, id: Option<DependencyId>, file: &FileTarget, dir| {
         let found = sent.iter().find(|one| Some(one.id) == id);
@@ -46,8 +77,18 @@ pub fn files(spec: &ContainerSpec, sent: &[Arc<Dependency>]) -> Result<Files, Fi
             kind,
             name: name.to_owned(),
         })?;
-        plans.push(plan(file, dir, found.data.len())?);
-        data.push(&found.data[..]);
+        let bytes = match found.template {
+            false => Cow::Borrowed(&found.data[..]),
+            true => fill_payload(&found.data, spec, sent, known)
+                .map(Cow::Owned)
+                .map_err(|problem| FilesError::Template {
+                    kind,
+                    name: name.to_owned(),
+                    problem,
+                })?,
+        };
+        plans.push(plan(file, dir, bytes.len())?);
+        data.push(bytes);
         Ok(())
     };
     for used in &spec.secrets {
@@ -62,7 +103,9 @@ pub fn files(spec: &ContainerSpec, sent: &[Arc<Dependency>]) -> Result<Files, Fi
     }
     let content = match plans.is_empty() {
         true => None,
-        false => Some(Content::new(data.into_iter()).map_err(FilesError::Memory)?),
+        false => {
+            Some(Content::new(data.iter().map(|bytes| &bytes[..])).map_err(FilesError::Memory)?)
+        }
     };
     Ok(Files { plans, content })
 }
@@ -92,8 +135,10 @@ fn plan(file: &FileTarget, dir: &str, bytes: usize) -> Result<FilePlan, FilesErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::{ConfigId, SecretId};
+    use crate::agent::tests::assignment;
+    use crate::model::id::{ConfigId, NodeId, SecretId};
     use crate::model::spec::container::{ConfigReference, SecretReference};
+    use crate::model::spec::node::NodeDescription;
 
     fn spec() -> ContainerSpec {
         let file = |name: &str, uid: &str, mode| {
@@ -140,9 +185,34 @@ mod tests {
         ]
     }
 
+    fn known() -> Known {
+        let task = assignment("web.3", "running");
+        Known::of(&task, NodeId(1), &NodeDescription::default())
+    }
+
+    #[test]
+    fn a_template_is_filled_in_for_its_task_and_one_that_fails_is_named() {
+        let mut sent = sent();
+        let config = |data: &str| {
+            Arc::new(Dependency {
+                id: DependencyId::Config(ConfigId(1)),
+                data: data.into(),
+                template: true,
+            })
+        };
+        sent[1] = config("{{.Service.Name}} {{secret \"key\"}}");
+        let plans = files(&spec(), &sent, &known()).unwrap().plans;
+        assert_eq!(plans[2].bytes, "web s3cret".len() as u64);
+        sent[1] = config("{{.Nope}}");
+        let error = files(&spec(), &sent, &known()).unwrap_err().to_string();
+        let why = "template parsing error: executing \"\" at <.Nope>: no such field";
+        let expect = format!("cannot fill in config site: {why}");
+        assert_eq!(error, expect);
+    }
+
     #[test]
     fn relative_names_go_to_dockers_places_and_absolute_ones_stay() {
-        let files = files(&spec(), &sent()).unwrap();
+        let files = files(&spec(), &sent(), &known()).unwrap();
         let plans = files.plans.iter();
         let plans: Vec<_> = plans
             .map(|p| (&p.target[..], p.uid, p.mode, p.bytes))
@@ -158,13 +228,15 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_is_named() {
-        let error = files(&spec(), &sent()[..1]).unwrap_err().to_string();
+        let error = files(&spec(), &sent()[..1], &known())
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "config site is not on this node: it was removed from the swarm"
         );
         assert!(
-            files(&ContainerSpec::default(), &[])
+            files(&ContainerSpec::default(), &[], &known())
                 .unwrap()
                 .content
                 .is_none()

@@ -276,7 +276,7 @@ impl Swarm {
             volumes: self.host.volumes.clone(),
             events: self.events.clone(),
             node,
-            hostname: self.host.description.hostname.clone(),
+            host: self.host.description.clone(),
             layers_dir: self.layers_dir(),
             mounts_dir: self.mounts_dir(),
             records_dir: self.host.run_dir.join("records"),

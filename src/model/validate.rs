@@ -9,6 +9,7 @@ mod service;
 mod volume;
 
 use crate::model::spec::cluster::ClusterSpec;
+use crate::model::spec::container::ContainerSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
@@ -46,6 +47,13 @@ impl Problems {
 pub fn service(spec: &ServiceSpec) -> Vec<String> {
     let mut problems = Problems::default();
     service::check(spec, &mut problems);
+    problems.0
+}
+
+/// What is wrong with a container.
+pub fn container(spec: &ContainerSpec) -> Vec<String> {
+    let mut problems = Problems::default();
+    container::check(spec, &mut problems);
     problems.0
 }
 

@@ -20,6 +20,7 @@ mod registry;
 mod runtime;
 mod stack;
 mod secrets;
+mod templates;
 mod tools;
 mod volumes;
 mod updates;

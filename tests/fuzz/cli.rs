@@ -9,12 +9,12 @@ use serde_json::Value;
 use skep::cli::commands::COMMANDS;
 use skep::cli::env_file::variables;
 use skep::cli::flags::Parsed;
-use skep::cli::format::Template;
 use skep::cli::frames::Frames;
 use skep::cli::host::Host;
 use skep::cli::service::{mount, port};
 use skep::cli::{moment, units};
 use skep::model::time::Time;
+use skep::template::Template;
 
 /// Text is understood or refused. The first byte chooses what it is.
 pub fn text(bytes: &[u8]) {

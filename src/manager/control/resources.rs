@@ -10,6 +10,7 @@ use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
 use crate::model::state::State;
 use crate::model::validate;
+use crate::template::payload::payload_problem;
 use crate::wire::control::{ObjectKind, Refusal, Response};
 
 const ONLY_LABELS: &str = "only updates to Labels are allowed";
@@ -19,7 +20,9 @@ pub fn create_secret(
     spec: SecretSpec,
     rng: &mut Rng,
 ) -> Result<Response, Refusal> {
-    refuse(ObjectKind::Secret, validate::secret(&spec))?;
+    let mut problems = validate::secret(&spec);
+    problems.extend(payload_problem(spec.templating.as_ref(), &spec.data));
+    refuse(ObjectKind::Secret, problems)?;
     if draft.state().secrets().by_name(&spec.name).is_some() {
         return Err(taken(ObjectKind::Secret, spec.name));
     }
@@ -69,7 +72,9 @@ pub fn create_config(
     spec: ConfigSpec,
     rng: &mut Rng,
 ) -> Result<Response, Refusal> {
-    refuse(ObjectKind::Config, validate::config(&spec))?;
+    let mut problems = validate::config(&spec);
+    problems.extend(payload_problem(spec.templating.as_ref(), &spec.data));
+    refuse(ObjectKind::Config, problems)?;
     if draft.state().configs().by_name(&spec.name).is_some() {
         return Err(taken(ObjectKind::Config, spec.name));
     }

@@ -13,6 +13,7 @@ use crate::model::object::{Endpoint, Service, TaskState};
 use crate::model::spec::service::ServiceSpec;
 use crate::model::state::State;
 use crate::model::validate;
+use crate::template::task::fill_guessed;
 use crate::wire::control::{ObjectKind, Refusal, Response, ServiceUpdate, ServiceView};
 
 pub fn view(state: &State, service: &Arc<Service>) -> ServiceView {
@@ -116,7 +117,11 @@ pub fn remove(draft: &mut Draft<'_>, reference: &str) -> Result<Response, Refusa
 }
 
 fn check(state: &State, spec: &ServiceSpec) -> Result<(), Refusal> {
-    check_spec(ObjectKind::Service, spec, validate::service(spec))?;
+    let problems = match fill_guessed(spec) {
+        Ok(filled) => validate::service(&filled),
+        Err(problems) => problems,
+    };
+    check_spec(ObjectKind::Service, spec, problems)?;
     resources::check_references(state, spec)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::model::id::TaskId;
 use crate::model::object::{Task, TaskState};
+use crate::model::spec::Driver;
 use crate::model::state::State;
 use crate::wire::dependency::{Dependency, DependencyId, named_by};
 use crate::wire::session::ToAgent;
@@ -74,16 +75,20 @@ fn is_needy(task: &Task) -> bool {
     task.desired_state < TaskState::Shutdown && !task.status.state.is_terminal()
 }
 
+fn is_template(driver: Option<&Driver>) -> bool {
+    driver.is_some_and(|driver| !driver.name.is_empty())
+}
+
 /// `None` if it was removed meanwhile; the agent then says so of the task.
 fn dependency(state: &State, id: DependencyId) -> Option<Dependency> {
     let (data, template) = match id {
         DependencyId::Secret(id) => {
             let spec = &state.secrets().find(id)?.spec;
-            (spec.data.clone(), spec.templating.is_some())
+            (spec.data.clone(), is_template(spec.templating.as_ref()))
         }
         DependencyId::Config(id) => {
             let spec = &state.configs().find(id)?.spec;
-            (spec.data.clone(), spec.templating.is_some())
+            (spec.data.clone(), is_template(spec.templating.as_ref()))
         }
     };
     Some(Dependency { id, data, template })

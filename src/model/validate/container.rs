@@ -20,7 +20,6 @@ pub(super) fn check(spec: &ContainerSpec, problems: &mut Problems) {
         check_label("TaskTemplate.ContainerSpec.Labels", key, value, problems);
     }
     check_counts(spec, problems);
-    check_templates(spec, problems);
     for entry in &spec.env {
         let named = entry.split('=').next().is_some_and(|name| !name.is_empty());
         problems.check(named && !entry.contains('\0'), || {
@@ -65,22 +64,6 @@ fn check_counts(spec: &ContainerSpec, problems: &mut Problems) {
         problems.check(count <= ENTRIES_MAX, || {
             format!("TaskTemplate.ContainerSpec.{name}: {count} entries: at most {ENTRIES_MAX}")
         });
-    }
-}
-
-/// Docker expands `{{.Node.Hostname}}` and the like in these fields.
-fn check_templates(spec: &ContainerSpec, problems: &mut Problems) {
-    let mounts = spec.mounts.iter();
-    let texts = [("Hostname", &spec.hostname)]
-        .into_iter()
-        .chain(spec.env.iter().map(|text| ("Env", text)))
-        .chain(mounts.flat_map(|m| [("Mounts", &m.source), ("Mounts", &m.target)]));
-    for (field, text) in texts.filter(|(_, text)| text.contains("{{")) {
-        problems.unsupported(
-            false,
-            &format!("TaskTemplate.ContainerSpec.{field}: {text:?}: templates"),
-            "write the value",
-        );
     }
 }
 
@@ -269,11 +252,10 @@ fn check_names(spec: &ContainerSpec, problems: &mut Problems) {
     }
     let hostname = &spec.hostname;
     let fine = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    let template = hostname.contains("{{");
-    problems.check(
-        template || hostname.len() <= 253 && hostname.bytes().all(fine),
-        || format!("TaskTemplate.ContainerSpec.Hostname: {hostname:?}: is no host name"),
-    );
+    let fits = hostname.len() <= 253 && hostname.bytes().all(fine);
+    problems.check(fits, || {
+        format!("TaskTemplate.ContainerSpec.Hostname: {hostname:?}: is no host name")
+    });
 }
 
 fn check_health(health: &Healthcheck, problems: &mut Problems) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::spec::container::{ContainerSpec, FileTarget};
-use crate::model::spec::{ConfigSpec, Driver, Labels, SecretSpec};
+use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
 use crate::model::validate::{Problems, check_label};
 
 /// A secret has fewer bytes than this, and a config at most this many.
@@ -24,7 +24,6 @@ pub(super) fn check_secret(spec: &SecretSpec, problems: &mut Problems) {
     problems.check(driver.is_empty(), || {
         format!("Driver: {driver:?}: secret drivers are plugins, which skep does not have")
     });
-    check_templating(spec.templating.as_ref(), problems);
 }
 
 pub(super) fn check_config(spec: &ConfigSpec, problems: &mut Problems) {
@@ -33,7 +32,6 @@ pub(super) fn check_config(spec: &ConfigSpec, problems: &mut Problems) {
     problems.check((1..=CONFIG_BYTES_MAX).contains(&size), || {
         format!("Data: config data must be larger than 0 and less than {CONFIG_BYTES_MAX} bytes")
     });
-    check_templating(spec.templating.as_ref(), problems);
 }
 
 /// The name, by Docker's rule for secrets and configs, and the labels.
@@ -59,15 +57,6 @@ fn check_head(name: &str, labels: &Labels, problems: &mut Problems) {
     for (key, value) in labels {
         check_label("Labels", key, value, problems);
     }
-}
-
-fn check_templating(driver: Option<&Driver>, problems: &mut Problems) {
-    let name = driver.map_or("", |driver| &driver.name);
-    problems.unsupported(
-        name.is_empty(),
-        &format!("Templating: {name:?}: templates"),
-        "leave it out",
-    );
 }
 
 /// The references of a service's container: each to an object and a file of its own.
@@ -201,10 +190,6 @@ mod tests {
             })
         };
         check(|s| s.driver = driver("vault"), "Driver: \"vault\": secret");
-        check(
-            |s| s.templating = driver("golang"),
-            "Templating: \"golang\": ",
-        );
         let label = (String::new(), "x".to_owned());
         check(|s| s.labels.extend([label]), "Labels: ");
     }

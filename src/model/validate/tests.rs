@@ -145,10 +145,6 @@ fn what_the_agent_cannot_do_yet_is_refused_by_name() {
         |s| s.task.log_driver = Some(driver),
         "TaskTemplate.LogDriver: not",
     );
-    check(
-        |s| s.task.container.env = vec!["NODE={{.Node.Hostname}}".into()],
-        "TaskTemplate.ContainerSpec.Env: \"NODE={{.Node.Hostname}}\": templates",
-    );
 }
 
 fn on(target: &str) -> Vec<NetworkAttachment> {

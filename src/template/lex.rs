@@ -1,8 +1,6 @@
 //! Cuts a template into text and actions, and actions into words.
 
-use crate::cli::format::Error;
-
-const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
+use crate::template::Error;
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,9 +24,9 @@ pub(super) enum Word {
     Mark(&'static str),
 }
 
-pub(super) fn split(template: &str) -> Result<Vec<Piece>, Error> {
-    if template.len() > TEMPLATE_BYTES_MAX {
-        return Err(Error::TooLong(TEMPLATE_BYTES_MAX));
+pub(super) fn split(template: &str, bytes_max: usize) -> Result<Vec<Piece>, Error> {
+    if template.len() > bytes_max {
+        return Err(Error::TooLong(bytes_max));
     }
     let mut pieces = Vec::new();
     let mut rest = template;

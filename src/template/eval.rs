@@ -1,14 +1,21 @@
 //! Fills a template from JSON.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::cli::format::Error;
-use crate::cli::format::functions;
-use crate::cli::format::parse::{Call, Node, Operand, Pipe};
+use crate::template::functions;
+use crate::template::parse::{Call, Node, Operand, Pipe};
+use crate::template::{Error, Functions};
 
-const RESULT_BYTES_MAX: usize = 16 << 20;
+/// How far a filling may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub result_bytes: usize,
+    /// Steps, and bytes that steps handle.
+    pub work: usize,
+}
 
 /// How fields are looked up.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +26,8 @@ pub(super) enum Lookup<'a> {
     Row(&'a BTreeMap<String, String>),
     /// Among headings, on which functions have no effect.
     Headings,
+    /// In what has every field: absent is an error. These functions are there as well.
+    Strict(&'a dyn Functions),
 }
 
 /// The state of one filling.
@@ -26,15 +35,19 @@ pub(super) enum Lookup<'a> {
 pub(super) struct Scope<'a> {
     root: &'a Value,
     lookup: Lookup<'a>,
+    limits: Limits,
+    spent: Cell<usize>,
     variables: Vec<(String, Value)>,
     out: String,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(root: &'a Value, lookup: Lookup<'a>) -> Self {
+    pub(super) fn new(root: &'a Value, lookup: Lookup<'a>, limits: Limits) -> Self {
         Self {
             root,
             lookup,
+            limits,
+            spent: Cell::new(0),
             variables: Vec::new(),
             out: String::new(),
         }
@@ -48,8 +61,8 @@ impl<'a> Scope<'a> {
         let visible = self.variables.len();
         for node in nodes {
             self.node(node, dot)?;
-            if self.out.len() > RESULT_BYTES_MAX {
-                return Err(Error::TooLong(RESULT_BYTES_MAX));
+            if self.out.len() > self.limits.result_bytes {
+                return Err(Error::TooLong(self.limits.result_bytes));
             }
         }
         self.variables.truncate(visible);
@@ -91,6 +104,7 @@ impl<'a> Scope<'a> {
                 }
                 let visible = self.variables.len();
                 for (k, v) in items {
+                    self.spend(&v)?;
                     self.variables.extend(key.clone().map(|name| (name, k)));
                     self.variables
                         .extend(value.clone().map(|name| (name, v.clone())));
@@ -113,14 +127,17 @@ impl<'a> Scope<'a> {
     fn call(&self, call: &Call, piped: Option<Value>, dot: &Value) -> Result<Value, Error> {
         let mut args = Vec::new();
         for arg in &call.args {
-            args.push(self.operand(arg, dot)?);
+            let value = self.operand(arg, dot)?;
+            // What a function is given bounds what it makes of it.
+            self.spend(&value)?;
+            args.push(value);
         }
         args.extend(piped);
         match (&call.head, self.lookup) {
             (Operand::Function(_), Lookup::Headings) => {
                 Ok(args.into_iter().next().unwrap_or_default())
             }
-            (Operand::Function(name), _) => functions::call(name, &args),
+            (Operand::Function(name), _) => self.function(name, &args),
             (Operand::Field(path), Lookup::Row(labels)) if is_label(path, &args) => {
                 let name = args.first().map(show).unwrap_or_default();
                 Ok(labels.get(&name).cloned().unwrap_or_default().into())
@@ -135,10 +152,39 @@ impl<'a> Scope<'a> {
         }
     }
 
+    fn function(&self, name: &str, args: &[Value]) -> Result<Value, Error> {
+        let Lookup::Strict(more) = self.lookup else {
+            return functions::call(name, args);
+        };
+        let result = match more.names().contains(&name) {
+            true => more.call(name, args)?,
+            false => functions::call(name, args)?,
+        };
+        self.spend(&result)?;
+        // Go's maps of strings give an empty one for what they do not have.
+        Ok(match result {
+            Value::Null => "".into(),
+            result => result,
+        })
+    }
+
+    /// Counts one step that handles a value.
+    fn spend(&self, value: &Value) -> Result<(), Error> {
+        if self.limits.work == usize::MAX {
+            return Ok(());
+        }
+        let spent = self.spent.get().saturating_add(1 + weight(value));
+        self.spent.set(spent);
+        match spent > self.limits.work {
+            true => Err(Error::TooMuch),
+            false => Ok(()),
+        }
+    }
+
     fn operand(&self, operand: &Operand, dot: &Value) -> Result<Value, Error> {
         match operand {
             Operand::Value(value) => Ok(value.clone()),
-            Operand::Function(name) => functions::call(name, &[]),
+            Operand::Function(name) => self.function(name, &[]),
             Operand::Field(path) => self.field(dot, path),
             Operand::Group(pipe, path) => self.field(&self.pipe(pipe, dot)?, path),
             Operand::Variable(name, path) if name.is_empty() => self.field(self.root, path),
@@ -158,7 +204,7 @@ impl<'a> Scope<'a> {
             value = match (value, self.lookup) {
                 (Value::Object(fields), lookup) => match (fields.get(name), lookup) {
                     (Some(found), _) => found,
-                    (None, Lookup::Row(_)) => return missing(),
+                    (None, Lookup::Row(_) | Lookup::Strict(_)) => return missing(),
                     (None, _) => &Value::Null,
                 },
                 (Value::Null, _) => &Value::Null,
@@ -166,7 +212,21 @@ impl<'a> Scope<'a> {
                 _ => return missing(),
             };
         }
+        self.spend(value)?;
         Ok(value.clone())
+    }
+}
+
+/// How many bytes a value has, about.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| 16 + weight(item)).sum(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            fields.map(|(k, v)| 16 + k.len() + weight(v)).sum()
+        }
     }
 }
 

@@ -4,13 +4,15 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use crate::cli::format::Error;
-use crate::cli::format::eval::{is_true, show};
+use crate::template::Error;
+use crate::template::eval::{is_true, show};
+
+const JOINED_BYTES_MAX: usize = 16 << 20;
 
 /// Every function, for the message that names them.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 21] = [
     "json", "join", "upper", "lower", "title", "split", "truncate", "len", "index", "print",
-    "println", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not",
+    "printf", "println", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not",
 ];
 
 pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, Error> {
@@ -23,12 +25,9 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, Error> {
         ("upper", [value]) => show(value).to_uppercase().into(),
         ("lower", [value]) => show(value).to_lowercase().into(),
         ("title", [value]) => title(&show(value)).into(),
-        ("join", [Value::Array(items), separator]) => items
-            .iter()
-            .map(show)
-            .collect::<Vec<_>>()
-            .join(&show(separator))
-            .into(),
+        ("join", [Value::Array(items), separator]) => {
+            joined(items, &show(separator)).map_err(wrong)?.into()
+        }
         ("join", [Value::Null, _]) => "".into(),
         ("join", [_, _]) => return Err(wrong("the first argument is not a list")),
         ("split", [text, separator]) => {
@@ -46,7 +45,10 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, Error> {
             .ok_or_else(|| wrong("it has no length"))?
             .into(),
         ("index", [value, keys @ ..]) => index(value, keys).map_err(wrong)?,
-        ("print", values) => print(values).into(),
+        ("print", values) => printed(values).into(),
+        ("printf", [Value::String(format), values @ ..]) => {
+            printf(format, values).map_err(wrong)?.into()
+        }
         ("println", values) => {
             let shown: Vec<String> = values.iter().map(show).collect();
             format!("{}\n", shown.join(" ")).into()
@@ -69,6 +71,43 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, Error> {
         _ => return Err(wrong("wrong number or kind of arguments")),
     };
     Ok(result)
+}
+
+/// Go's verbs without widths: what docker's own documentation uses.
+fn printf(format: &str, values: &[Value]) -> Result<String, &'static str> {
+    let mut values = values.iter();
+    let mut out = String::new();
+    let mut chars = format.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let mut value = || {
+            values
+                .next()
+                .ok_or("the format names more values than there are")
+        };
+        match chars.next() {
+            Some('%') => out.push('%'),
+            Some('s' | 'v' | 'd') => out.push_str(&show(value()?)),
+            Some('q') => out.push_str(&format!("{:?}", show(value()?))),
+            _ => return Err("of verbs only %s, %v, %d, %q and %% are possible"),
+        }
+    }
+    match values.next() {
+        None => Ok(out),
+        Some(_) => Err("there are more values than the format names"),
+    }
+}
+
+/// Items with a separator between them; of two modest things this can make a huge one.
+pub(super) fn joined(items: &[Value], separator: &str) -> Result<String, &'static str> {
+    if separator.len().saturating_mul(items.len()) > JOINED_BYTES_MAX {
+        return Err("the result would be too long");
+    }
+    let items: Vec<_> = items.iter().map(show).collect();
+    Ok(items.join(separator))
 }
 
 fn title(text: &str) -> String {
@@ -113,7 +152,7 @@ fn index(value: &Value, keys: &[Value]) -> Result<Value, &'static str> {
 }
 
 /// Like Go's Sprint: a blank between neighbours that are both no text.
-fn print(values: &[Value]) -> String {
+fn printed(values: &[Value]) -> String {
     let mut text = String::new();
     for (i, value) in values.iter().enumerate() {
         if i > 0 && !value.is_string() && !values[i - 1].is_string() {

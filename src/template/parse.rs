@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cli::format::Error;
-use crate::cli::format::functions::NAMES;
-use crate::cli::format::lex::{Piece, Word, syntax};
+use crate::template::Error;
+use crate::template::functions::NAMES;
+use crate::template::lex::{Piece, Word, syntax};
 
 const DEPTH_MAX: usize = 32;
 
@@ -52,9 +52,11 @@ enum Ending {
     ElseIf,
 }
 
-pub(super) fn parse(pieces: &[Piece]) -> Result<Vec<Node>, Error> {
+/// Builds the tree; `more` names functions beside the common ones.
+pub(super) fn parse(pieces: &[Piece], more: &[&str]) -> Result<Vec<Node>, Error> {
     let mut parser = Parser {
         pieces,
+        more,
         at: 0,
         depth: 0,
     };
@@ -67,6 +69,7 @@ pub(super) fn parse(pieces: &[Piece]) -> Result<Vec<Node>, Error> {
 
 struct Parser<'a> {
     pieces: &'a [Piece],
+    more: &'a [&'a str],
     at: usize,
     depth: usize,
 }
@@ -101,9 +104,9 @@ impl Parser<'_> {
                         rest @ ..,
                     ],
                 ) if path.is_empty() => {
-                    nodes.push(Node::Set(name.clone(), pipe(rest)?));
+                    nodes.push(Node::Set(name.clone(), self.pipe(rest)?));
                 }
-                (None, words) => nodes.push(Node::Print(pipe(words)?)),
+                (None, words) => nodes.push(Node::Print(self.pipe(words)?)),
             }
         }
         Ok((nodes, Ending::Template))
@@ -114,7 +117,7 @@ impl Parser<'_> {
         condition: &[Word],
         make: fn(Pipe, Vec<Node>, Vec<Node>) -> Node,
     ) -> Result<Node, Error> {
-        let condition = pipe(condition)?;
+        let condition = self.pipe(condition)?;
         let (body, otherwise) = self.bodies()?;
         Ok(make(condition, body, otherwise))
     }
@@ -131,7 +134,7 @@ impl Parser<'_> {
             [Word::Variable(v, _), Word::Mark(":="), rest @ ..] => (None, Some(v.clone()), rest),
             rest => (None, None, rest),
         };
-        let over = pipe(over)?;
+        let over = self.pipe(over)?;
         let (body, none) = self.bodies()?;
         Ok(Node::Range {
             key,
@@ -169,6 +172,76 @@ impl Parser<'_> {
         self.depth -= 1;
         Ok((body, otherwise))
     }
+
+    fn pipe(&self, words: &[Word]) -> Result<Pipe, Error> {
+        let mut rest = words;
+        let pipe = self.calls(&mut rest, 0)?;
+        match rest {
+            [] => Ok(pipe),
+            [word, ..] => Err(syntax(&format!("unexpected {word:?} in action"))),
+        }
+    }
+
+    fn calls(&self, rest: &mut &[Word], depth: usize) -> Result<Pipe, Error> {
+        if depth > DEPTH_MAX {
+            return Err(syntax(&format!(
+                "brackets are nested deeper than {DEPTH_MAX}"
+            )));
+        }
+        let mut calls = Vec::new();
+        loop {
+            let head = self
+                .operand(rest, depth)?
+                .ok_or_else(|| syntax("missing value in action"))?;
+            let mut args = Vec::new();
+            while let Some(arg) = self.operand(rest, depth)? {
+                args.push(arg);
+            }
+            calls.push(Call { head, args });
+            match rest {
+                [Word::Mark("|"), tail @ ..] => *rest = tail,
+                _ => return Ok(Pipe(calls)),
+            }
+        }
+    }
+
+    fn operand(&self, rest: &mut &[Word], depth: usize) -> Result<Option<Operand>, Error> {
+        let [word, tail @ ..] = *rest else {
+            return Ok(None);
+        };
+        let operand = match word {
+            Word::Mark("(") => {
+                *rest = tail;
+                let inner = self.calls(rest, depth + 1)?;
+                let [Word::Mark(")"), tail @ ..] = *rest else {
+                    return Err(syntax("unclosed left paren"));
+                };
+                // `(f x).A` names a field of the result.
+                let (path, tail) = match tail {
+                    [Word::Field(path), after @ ..] if !path.is_empty() => (path.clone(), after),
+                    _ => (Vec::new(), tail),
+                };
+                *rest = tail;
+                return Ok(Some(Operand::Group(inner, path)));
+            }
+            Word::Mark(_) => return Ok(None),
+            Word::Field(path) => Operand::Field(path.clone()),
+            Word::Variable(name, path) => Operand::Variable(name.clone(), path.clone()),
+            Word::Text(text) => Operand::Value(text.clone().into()),
+            Word::Number(number) => Operand::Value(Value::Number(number.clone())),
+            Word::Name(name) => match name.as_str() {
+                "true" => Operand::Value(true.into()),
+                "false" => Operand::Value(false.into()),
+                "nil" => Operand::Value(Value::Null),
+                name if NAMES.contains(&name) || self.more.contains(&name) => {
+                    Operand::Function(name.to_owned())
+                }
+                name => return Err(Error::Function(name.to_owned())),
+            },
+        };
+        *rest = tail;
+        Ok(Some(operand))
+    }
 }
 
 fn keyword(words: &[Word]) -> Option<&str> {
@@ -179,70 +252,4 @@ fn keyword(words: &[Word]) -> Option<&str> {
         Some(Word::Name(name)) if KEYWORDS.contains(&name.as_str()) => Some(name),
         _ => None,
     }
-}
-
-fn pipe(words: &[Word]) -> Result<Pipe, Error> {
-    let mut rest = words;
-    let pipe = calls(&mut rest, 0)?;
-    match rest {
-        [] => Ok(pipe),
-        [word, ..] => Err(syntax(&format!("unexpected {word:?} in action"))),
-    }
-}
-
-fn calls(rest: &mut &[Word], depth: usize) -> Result<Pipe, Error> {
-    if depth > DEPTH_MAX {
-        return Err(syntax(&format!(
-            "brackets are nested deeper than {DEPTH_MAX}"
-        )));
-    }
-    let mut calls = Vec::new();
-    loop {
-        let head = operand(rest, depth)?.ok_or_else(|| syntax("missing value in action"))?;
-        let mut args = Vec::new();
-        while let Some(arg) = operand(rest, depth)? {
-            args.push(arg);
-        }
-        calls.push(Call { head, args });
-        match rest {
-            [Word::Mark("|"), tail @ ..] => *rest = tail,
-            _ => return Ok(Pipe(calls)),
-        }
-    }
-}
-
-fn operand(rest: &mut &[Word], depth: usize) -> Result<Option<Operand>, Error> {
-    let [word, tail @ ..] = *rest else {
-        return Ok(None);
-    };
-    let operand = match word {
-        Word::Mark("(") => {
-            *rest = tail;
-            let inner = calls(rest, depth + 1)?;
-            let [Word::Mark(")"), tail @ ..] = *rest else {
-                return Err(syntax("unclosed left paren"));
-            };
-            // `(f x).A` names a field of the result.
-            let (path, tail) = match tail {
-                [Word::Field(path), after @ ..] if !path.is_empty() => (path.clone(), after),
-                _ => (Vec::new(), tail),
-            };
-            *rest = tail;
-            return Ok(Some(Operand::Group(inner, path)));
-        }
-        Word::Mark(_) => return Ok(None),
-        Word::Field(path) => Operand::Field(path.clone()),
-        Word::Variable(name, path) => Operand::Variable(name.clone(), path.clone()),
-        Word::Text(text) => Operand::Value(text.clone().into()),
-        Word::Number(number) => Operand::Value(Value::Number(number.clone())),
-        Word::Name(name) => match name.as_str() {
-            "true" => Operand::Value(true.into()),
-            "false" => Operand::Value(false.into()),
-            "nil" => Operand::Value(Value::Null),
-            name if NAMES.contains(&name) => Operand::Function(name.to_owned()),
-            name => return Err(Error::Function(name.to_owned())),
-        },
-    };
-    *rest = tail;
-    Ok(Some(operand))
 }
