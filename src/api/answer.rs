@@ -11,6 +11,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::api::failure::Failure;
+use crate::api::prometheus;
 use crate::api::types::ErrorBody;
 
 /// An answer on its way.
@@ -96,6 +97,11 @@ pub fn empty(status: StatusCode) -> Answer {
 /// 200 and plain text.
 pub fn text(text: &'static str) -> Answer {
     whole(StatusCode::OK, "text/plain; charset=utf-8", text.into())
+}
+
+/// 200 and metrics.
+pub fn metrics(text: String) -> Answer {
+    whole(StatusCode::OK, prometheus::CONTENT_TYPE, text.into_bytes())
 }
 
 /// Docker's form of an error.

@@ -13,6 +13,7 @@ use crate::api::execs::Execs;
 use crate::identity::token::Token;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
+use crate::manager::figures::Figures;
 use crate::model::id::NodeId;
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::node::{Availability, NodeDescription};
@@ -59,6 +60,9 @@ pub trait Cluster {
 
     /// This host's place in a swarm.
     fn membership(&self) -> Membership;
+
+    /// What this host's manager counts; `None` if it has none.
+    fn figures(&self) -> BoxedLocal<Option<Figures>>;
 
     /// Begins a swarm with this host as its only manager; answers this node's id.
     fn init(&self, init: Init) -> BoxedLocal<Result<NodeId, ClusterError>>;

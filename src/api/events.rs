@@ -77,6 +77,12 @@ impl Events {
         }
     }
 
+    /// How many events there have been.
+    pub fn count(&self) -> u64 {
+        let ring = self.ring.borrow();
+        ring.first + ring.kept.len() as u64
+    }
+
     /// How many listeners there are.
     pub fn listeners(&self) -> usize {
         let ring = self.ring.borrow();

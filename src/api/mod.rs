@@ -22,6 +22,7 @@ pub mod version;
 pub mod call;
 pub mod answer;
 mod facts;
+pub mod prometheus;
 mod endpoints;
 mod routes;
 pub mod listen;

@@ -6,8 +6,8 @@ use hyper::{Method, StatusCode};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::endpoints::{
-    containers, disk, distribution, events, exec, images, logs, networks, nodes, push, registry,
-    secrets, services, stats, swarm, system, tasks, volumes,
+    containers, disk, distribution, events, exec, images, logs, metrics, networks, nodes, push,
+    registry, secrets, services, stats, swarm, system, tasks, volumes,
 };
 use crate::api::failure::Failure;
 use crate::api::query::decode;
@@ -36,6 +36,7 @@ const ROUTES: &[Route] = routes! {
     GET    "/version"                        system::version;
     GET    "/info"                           system::info;
     GET    "/events"                         events::stream;
+    GET    "/metrics"                        metrics::show;
     GET    "/system/df"                      disk::usage;
     POST   "/auth"                           registry::auth;
 

@@ -30,8 +30,16 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// What goes by before a failed accept (no descriptors left) is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the API at `listener` until it is dropped.
-pub async fn serve(listener: Listener, context: Rc<Context>) -> Infallible {
+/// What is served at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    Everything,
+    /// What anybody may see.
+    Metrics,
+}
+
+/// Serves the API, or its metrics, at `listener` until it is dropped.
+pub async fn serve(listener: Listener, context: Rc<Context>, serves: Serves) -> Infallible {
     let (enter, leave) = async_channel::bounded::<()>(CONNECTIONS_MAX);
     loop {
         // The channel's places are the places for connections; both its ends are held here.
@@ -39,7 +47,7 @@ pub async fn serve(listener: Listener, context: Rc<Context>) -> Infallible {
         let place = Place(leave.clone());
         match listener.accept().await {
             Ok(stream) => {
-                let served = connection(stream, context.clone());
+                let served = connection_to(stream, context.clone(), serves);
                 let connection = async move {
                     served.await;
                     drop(place);
@@ -69,9 +77,17 @@ pub async fn connection<S>(stream: S, context: Rc<Context>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    connection_to(stream, context, Serves::Everything).await;
+}
+
+/// Serves what a place serves on one connection.
+pub async fn connection_to<S>(stream: S, context: Rc<Context>, serves: Serves)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| {
         let context = context.clone();
-        async move { Ok::<_, Infallible>(answer_to(context, request).await) }
+        async move { Ok::<_, Infallible>(answer_to(context, request, serves).await) }
     });
     let served = Builder::new()
         .timer(SmolTimer::new())
@@ -86,9 +102,9 @@ where
     }
 }
 
-async fn answer_to(context: Rc<Context>, request: Request<Incoming>) -> Answer {
+async fn answer_to(context: Rc<Context>, request: Request<Incoming>, serves: Serves) -> Answer {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut answer = match call(context, request).await {
+    let mut answer = match call(context, request, serves).await {
         Ok(answer) => answer,
         Err(failure) => {
             let (status, message) = (failure.status.as_u16(), &failure.message);
@@ -100,13 +116,20 @@ async fn answer_to(context: Rc<Context>, request: Request<Incoming>) -> Answer {
     answer
 }
 
-async fn call(context: Rc<Context>, request: Request<Incoming>) -> Result<Answer, Failure> {
+async fn call(
+    context: Rc<Context>,
+    request: Request<Incoming>,
+    serves: Serves,
+) -> Result<Answer, Failure> {
     if request.headers().contains_key(ORIGIN) {
         // A web page that was opened on this host must not steer it.
         let message = "requests from web pages are refused";
         return Err(Failure::new(StatusCode::FORBIDDEN, message));
     }
     let uri = request.uri().clone();
+    if serves == Serves::Metrics && uri.path() != "/metrics" {
+        return Err(Failure::not_found("page not found: only /metrics is here"));
+    }
     let (version, path) = version::split(uri.path())?;
     let (route, parameters) = routes::find(request.method(), path)?;
     let call = Call {

@@ -2,6 +2,7 @@
 
 mod host;
 mod images;
+mod metrics;
 mod registry;
 mod secrets;
 mod swarm;
@@ -32,6 +33,7 @@ use crate::api::serve::connection;
 use crate::api::tests::swarm::Managed;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
+use crate::manager::figures::Figures;
 use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
 use crate::runtime::containers::{Runtime, Settings};
@@ -47,6 +49,10 @@ struct Alone;
 impl Cluster for Alone {
     fn request(&self, _: control::Request) -> BoxedLocal<Result<control::Response, ClusterError>> {
         Box::pin(future::ready(Err(ClusterError::NotInSwarm)))
+    }
+
+    fn figures(&self) -> BoxedLocal<Option<Figures>> {
+        Box::pin(future::ready(None))
     }
 
     fn membership(&self) -> Membership {

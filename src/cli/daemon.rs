@@ -48,6 +48,12 @@ pub const DAEMON: Command = Command {
         )
         .short('l'),
         Flag::new(
+            "metrics-addr",
+            Kind::One("ip:port", check::<SocketAddr>),
+            "Address that metrics for Prometheus are served at, without TLS, beside the API's \
+             own /metrics",
+        ),
+        Flag::new(
             "registry-mirror",
             Kind::Many("list", check::<Mirror>),
             "Copy of Docker's registry that is asked before it",
@@ -93,6 +99,9 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
         api,
         listen: parsed
             .text("listen")
+            .and_then(|address| address.parse().ok()),
+        metrics: parsed
+            .text("metrics-addr")
             .and_then(|address| address.parse().ok()),
         registries: RegistryOptions {
             insecure: many(&parsed, "insecure-registry"),

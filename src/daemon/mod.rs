@@ -46,6 +46,7 @@ use crate::api::context::Context;
 use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::api::listen::{Address, ListenError, Listener};
+use crate::api::serve::{Serves, serve};
 use crate::daemon::failure::SwarmError;
 use crate::daemon::swarm::Swarm;
 use crate::host::rng::{EntropyError, Rng};
@@ -81,6 +82,8 @@ pub struct Options {
     pub api: Vec<Address>,
     /// Where a swarm listens if whoever begins it does not say.
     pub listen: Option<SocketAddr>,
+    /// Where metrics are served as well.
+    pub metrics: Option<SocketAddr>,
     pub registries: RegistryOptions,
 }
 
@@ -162,7 +165,13 @@ pub async fn run(
     for address in &options.api {
         let listener = Listener::bind(address).await?;
         executor
-            .spawn(api::serve::serve(listener, context.clone()))
+            .spawn(serve(listener, context.clone(), Serves::Everything))
+            .detach();
+    }
+    if let Some(address) = options.metrics {
+        let listener = Listener::bind(&Address::Tcp(address)).await?;
+        executor
+            .spawn(serve(listener, context.clone(), Serves::Metrics))
             .detach();
     }
     tell_systemd(sd_notify::NotifyState::Ready);

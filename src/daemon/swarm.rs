@@ -39,6 +39,7 @@ use crate::host::rng::Rng;
 use crate::host::wait::blocking;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
+use crate::manager::figures::Figures;
 use crate::manager::run::{self as manager, StartError};
 use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
@@ -338,6 +339,14 @@ impl Cluster for Rc<Swarm> {
             Place::Outside | Place::Moving => Err(ClusterError::NotInSwarm),
         };
         Box::pin(async move { Ok(manager?.request(request).await?) })
+    }
+
+    fn figures(&self) -> BoxedLocal<Option<Figures>> {
+        let manager = match &*self.place.borrow() {
+            Place::Inside(parts) => parts.manager.as_ref().map(|manager| manager.handle.clone()),
+            Place::Outside | Place::Moving => None,
+        };
+        Box::pin(async move { manager?.figures().await })
     }
 
     fn membership(&self) -> Membership {

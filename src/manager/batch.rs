@@ -6,7 +6,7 @@ use crate::manager::draft::Draft;
 use crate::manager::forward::Asker;
 use crate::manager::{Effect, Fatal, Manager, control, events, liveness, passes};
 use crate::model::change::{Batch, Change};
-use crate::model::object::NodeState;
+use crate::model::object::{NodeState, TaskState};
 use crate::model::record;
 use crate::model::time::Time;
 use crate::raft::node::Ready;
@@ -17,6 +17,7 @@ use crate::wire::control::{Refusal, Response};
 #[derive(Debug)]
 pub struct Flight {
     position: Position,
+    since: Time,
     pub(super) answers: Vec<(Asker, Response)>,
 }
 
@@ -80,7 +81,11 @@ impl Manager {
         }
         let bytes = record::encode_batch(&batch).map_err(Fatal::Encode)?;
         let position = self.raft.propose(bytes).map_err(Fatal::Propose)?;
-        self.flight = Some(Flight { position, answers });
+        self.flight = Some(Flight {
+            position,
+            since: now,
+            answers,
+        });
         Ok(true)
     }
 
@@ -141,6 +146,7 @@ impl Manager {
             self.effects.extend(event.map(Effect::Publish));
             touched.note(&self.state, change);
             self.note_for_agents(change);
+            self.tally(batch.at, change);
         }
         self.state.apply(index, &batch);
         self.checkpoint.applied(now, batch.changes.is_empty());
@@ -154,8 +160,21 @@ impl Manager {
         }
         self.dispatcher.note_touched(&self.state, &touched);
         self.dispatcher.tell(&self.state);
-        self.answer(entry);
+        self.answer(now, entry);
         Ok(())
+    }
+
+    /// Counts a task that runs for the first time.
+    fn tally(&mut self, at: Time, change: &Change) {
+        let Change::SetTaskStatus { id, status } = change else {
+            return;
+        };
+        let task = self.state.tasks().find(*id);
+        let task = task.filter(|task| task.status.state < TaskState::Running);
+        if let Some(task) = task.filter(|_| status.state == TaskState::Running) {
+            let ms = at.since_ms(task.meta.created_at);
+            self.tallies.scheduling.observe(ms);
+        }
     }
 
     /// Notes which node has to be told of a change, before the change is applied.
@@ -184,12 +203,16 @@ impl Manager {
     }
 
     /// Answers the requests of a batch that has come back, or says that it was lost.
-    fn answer(&mut self, entry: &Entry) {
+    fn answer(&mut self, now: Time, entry: &Entry) {
         let arrived = |flight: &mut Flight| flight.position.index <= entry.index;
         let Some(flight) = self.flight.take_if(arrived) else {
             return;
         };
         let kept = flight.position.index == entry.index && flight.position.term == entry.term;
+        if kept {
+            let ms = now.since_ms(flight.since);
+            self.tallies.transactions.observe(ms);
+        }
         for (asker, response) in flight.answers {
             let answer = match kept {
                 true => Ok(response),

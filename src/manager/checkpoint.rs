@@ -21,12 +21,20 @@ pub struct Checkpoint {
     entries: u64,
     last_entry: Time,
     /// What is being written.
-    writing: Option<(u64, BTreeSet<ObjectId>)>,
+    writing: Option<Writing>,
     /// What a write that failed did not get to the disk.
     missing: BTreeSet<ObjectId>,
     failed: Option<(Time, String)>,
     /// The log on the disk fills up.
     hurry: bool,
+}
+
+/// A checkpoint on its way.
+#[derive(Debug)]
+struct Writing {
+    applied: u64,
+    ids: BTreeSet<ObjectId>,
+    since: Time,
 }
 
 impl Checkpoint {
@@ -77,21 +85,27 @@ impl Checkpoint {
         let anchor = anchor();
         self.entries = 0;
         self.hurry = false;
-        self.writing = Some((anchor.applied.index, ids.clone()));
+        self.writing = Some(Writing {
+            applied: anchor.applied.index,
+            ids: ids.clone(),
+            since: now,
+        });
         Some((anchor, ids))
     }
 
-    /// The write is on the disk; the log up to the index that is returned is no longer needed.
-    pub fn done(&mut self) -> Option<u64> {
+    /// The write, whose beginning is returned, is on the disk; the log up to the index that is
+    /// returned is no longer needed.
+    pub fn done(&mut self) -> Option<(u64, Time)> {
         self.failed = None;
-        self.writing.take().map(|(index, _)| index)
+        let writing = self.writing.take();
+        writing.map(|writing| (writing.applied, writing.since))
     }
 
     /// There was no room for the write, or for one to the log. It is tried again after a while.
     pub fn failed(&mut self, now: Time, reason: String) {
         self.failed = Some((now.plus_ms(RETRY_MS), reason));
-        if let Some((_, ids)) = self.writing.take() {
-            self.missing.extend(ids);
+        if let Some(writing) = self.writing.take() {
+            self.missing.extend(writing.ids);
         }
     }
 }

@@ -35,6 +35,7 @@ mod forward;
 mod reads;
 mod reports;
 pub mod certify;
+pub mod figures;
 pub mod run;
 
 use std::collections::VecDeque;
@@ -44,6 +45,7 @@ use crate::manager::batch::Flight;
 use crate::manager::checkpoint::Checkpoint;
 use crate::manager::dirty::Dirty;
 use crate::manager::dispatcher::{Dispatcher, Said, SessionId};
+use crate::manager::figures::{Figures, Tallies};
 use crate::manager::forward::{Asker, Forwards};
 use crate::manager::liveness::Liveness;
 use crate::manager::quorum::Quorum;
@@ -157,6 +159,7 @@ pub struct Manager {
     /// What the passes have not looked at yet.
     dirty: Dirty,
     effects: Vec<Effect>,
+    tallies: Tallies,
     /// What came in before this manager, which leads, had applied all that was committed.
     early: Vec<(Asker, Box<Request>)>,
     leading: bool,
@@ -182,6 +185,7 @@ impl Manager {
             flight: None,
             dirty: Dirty::default(),
             effects: Vec::new(),
+            tallies: Tallies::default(),
             early: Vec::new(),
             leading: false,
             stopping: false,
@@ -191,6 +195,11 @@ impl Manager {
     /// The committed state.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What this manager counts.
+    pub fn figures(&self) -> Figures {
+        Figures::of(&self.state, self.leading, &self.tallies)
     }
 
     /// This manager's place in consensus.
@@ -262,7 +271,8 @@ impl Manager {
                 self.refuse_queue(&refusal);
             }
             Event::CheckpointDone => {
-                if let Some(applied) = self.checkpoint.done() {
+                if let Some((applied, since)) = self.checkpoint.done() {
+                    self.tallies.checkpoints.observe(now.since_ms(since));
                     self.raft.compact(applied);
                 }
             }

@@ -16,6 +16,7 @@ use crate::host::rng::Rng;
 use crate::host::wait::{blocking, sleep};
 use crate::manager::certify::certify;
 use crate::manager::dispatcher::SessionId;
+use crate::manager::figures::Figures;
 use crate::manager::genesis::{Genesis, genesis};
 use crate::manager::{Effect, Event, Fatal, Manager, RequestId};
 use crate::model::change::Batch;
@@ -167,6 +168,13 @@ impl ManagerHandle {
         events
     }
 
+    /// What this manager counts; `None` if it has ended.
+    pub async fn figures(&self) -> Option<Figures> {
+        let (answer_out, answer) = async_channel::bounded(1);
+        self.inputs.send(Input::Figures(answer_out)).await.ok()?;
+        answer.recv().await.ok()
+    }
+
     /// Whether the manager still runs.
     pub fn is_running(&self) -> bool {
         !self.inputs.is_closed()
@@ -223,6 +231,7 @@ enum Input {
     Open(SessionId, Sender<ToAgent>),
     Session(SessionId, Box<ToManager>),
     Subscribe(Sender<ObjectEvent>),
+    Figures(Sender<Figures>),
     Stop,
 }
 
@@ -334,6 +343,11 @@ impl Runner {
             }
             Woken::Input(Input::Subscribe(subscriber)) => {
                 self.subscribers.push(subscriber);
+                return Ok(());
+            }
+            Woken::Input(Input::Figures(asker)) => {
+                // Who asked may have gone meanwhile.
+                let _ = asker.try_send(self.manager.figures());
                 return Ok(());
             }
             Woken::Input(Input::Stop) => {

@@ -63,6 +63,8 @@ pub(super) struct Load {
     nodes: BTreeMap<NodeId, NodeLoad>,
     services: BTreeMap<(ServiceId, NodeId), u32>,
     unassigned: BTreeSet<(ServiceId, u64, Slot, TaskId)>,
+    /// How many tasks are in each state.
+    states: BTreeMap<TaskState, u64>,
 }
 
 impl Load {
@@ -80,7 +82,12 @@ impl Load {
         keys.map(|(service, version, _, task)| (*service, *version, *task))
     }
 
+    pub fn in_state(&self, state: TaskState) -> u64 {
+        self.states.get(&state).copied().unwrap_or(0)
+    }
+
     pub fn add(&mut self, task: &Task) {
+        *self.states.entry(task.status.state).or_default() += 1;
         match task.node {
             Some(node) if !task.status.state.is_terminal() => self.count(node, task, 1),
             None if task.is_live() => {
@@ -91,6 +98,9 @@ impl Load {
     }
 
     pub fn remove(&mut self, task: &Task) {
+        if let Some(count) = self.states.get_mut(&task.status.state) {
+            *count -= 1;
+        }
         match task.node {
             Some(node) if !task.status.state.is_terminal() => self.count(node, task, -1),
             None => {

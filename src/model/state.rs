@@ -12,7 +12,9 @@ use crate::model::addresses::Addresses;
 use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::jobs::Jobs;
 use crate::model::load::{Load, NodeLoad};
-use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Slot, Task};
+use crate::model::object::{
+    Cluster, Config, Network, Node, Secret, Service, Slot, Task, TaskState,
+};
 use crate::model::spec::task::TaskSpec;
 use crate::model::table::{Row, Table};
 
@@ -160,6 +162,11 @@ impl State {
     /// The tasks that wait for a node, by service and version of its task spec.
     pub fn unassigned(&self) -> impl Iterator<Item = (ServiceId, u64, TaskId)> {
         self.load.unassigned()
+    }
+
+    /// How many tasks are in a state, those that have ended included.
+    pub fn tasks_in(&self, state: TaskState) -> u64 {
+        self.load.in_state(state)
     }
 
     /// Whether a service or a task has an address of a network.

@@ -23,6 +23,7 @@ use skep::host::wait::sleep;
 use skep::identity::founding;
 use skep::image::registries::Registries;
 use skep::image::store::ImageStore;
+use skep::manager::figures::Figures;
 use skep::manager::genesis::{Genesis, genesis};
 use skep::manager::run::{self, ManagerHandle, Session};
 use skep::model::change::{Batch, Change, NewNode};
@@ -99,7 +100,11 @@ impl Swarm {
         };
         let address = swarm.socket().parse::<Address>().unwrap();
         let listener = swarm.run(Listener::bind(&address)).unwrap();
-        let served = api::serve::serve(listener, swarm.context.clone());
+        let served = api::serve::serve(
+            listener,
+            swarm.context.clone(),
+            api::serve::Serves::Everything,
+        );
         swarm.executor.spawn(served).detach();
         swarm
     }
@@ -286,6 +291,12 @@ impl Cluster for Members {
             let manager = manager.ok_or(ClusterError::NotInSwarm)?;
             Ok(manager.request(request).await?)
         })
+    }
+
+    fn figures(&self) -> BoxedLocal<Option<Figures>> {
+        let running = self.running.borrow();
+        let manager = running.as_ref().map(|running| running.manager.clone());
+        Box::pin(async move { manager?.figures().await })
     }
 
     fn membership(&self) -> Membership {

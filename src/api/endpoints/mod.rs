@@ -19,6 +19,7 @@ pub mod exec;
 pub mod logs;
 pub mod stats;
 pub mod disk;
+pub mod metrics;
 
 use crate::api::failure::Failure;
 

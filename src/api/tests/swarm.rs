@@ -18,6 +18,7 @@ use crate::host::rng::Rng;
 use crate::identity::founding;
 use crate::identity::text::{base64, from_base64};
 use crate::identity::token::Token;
+use crate::manager::figures::Figures;
 use crate::manager::genesis::Genesis;
 use crate::manager::run::{self, ManagerHandle, Session};
 use crate::model::id::{ClusterId, NodeId};
@@ -86,6 +87,11 @@ impl Cluster for Rc<Managed> {
             let manager = manager.ok_or(ClusterError::NotInSwarm)?;
             Ok(manager.request(request).await?)
         })
+    }
+
+    fn figures(&self) -> BoxedLocal<Option<Figures>> {
+        let manager = self.manager.borrow().clone();
+        Box::pin(async move { manager?.figures().await })
     }
 
     fn membership(&self) -> Membership {
