@@ -29,6 +29,7 @@ pub fn assignment(name: &str, desired: &str) -> Assignment {
         service_labels: Labels::new(),
         registry_auth: Default::default(),
         networks: Vec::new(),
+        generic: Vec::new(),
         slot: Slot::Number(number),
         desired_state: state(desired),
         spec: Arc::new(TaskSpec::default()),

@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
 use crate::daemon::{self, Options, RUN_DIR, RegistryOptions, STATE_DIR};
 use crate::image::registry::endpoint::{Insecure, Mirror};
+use crate::model::generic;
 
 const SOCKET: &str = "skep.sock";
 
@@ -52,6 +53,12 @@ pub const DAEMON: Command = Command {
             Kind::One("ip:port", check::<SocketAddr>),
             "Address that metrics for Prometheus are served at, without TLS, beside the API's \
              own /metrics",
+        ),
+        Flag::new(
+            "node-generic-resource",
+            Kind::Many("list", check_generic),
+            "Resource that this node has to give: KIND=NUMBER, or KIND=NAME for each that has a \
+             name; a name below /dev is a device that its task may open",
         ),
         Flag::new(
             "registry-mirror",
@@ -103,6 +110,13 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
         metrics: parsed
             .text("metrics-addr")
             .and_then(|address| address.parse().ok()),
+        generic: generic::parse_all(parsed.list("node-generic-resource")).map_err(|error| {
+            Failure::Value {
+                what: "node-generic-resource",
+                value: parsed.list("node-generic-resource").join(","),
+                why: error.to_string(),
+            }
+        })?,
         registries: RegistryOptions {
             insecure: many(&parsed, "insecure-registry"),
             mirrors: many(&parsed, "registry-mirror"),
@@ -115,6 +129,12 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
 fn many<T: std::str::FromStr>(parsed: &Parsed, flag: &str) -> Vec<T> {
     let values = parsed.list(flag).iter();
     values.filter_map(|value| value.parse().ok()).collect()
+}
+
+fn check_generic(value: &str) -> Result<(), String> {
+    generic::parse(value)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn check<T: std::str::FromStr<Err: std::fmt::Display>>(value: &str) -> Result<(), String> {

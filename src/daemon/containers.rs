@@ -29,6 +29,8 @@ use crate::image::hello;
 use crate::image::platform::Platform;
 use crate::image::registries::{ObtainError, Registries};
 use crate::image::store::Image;
+use crate::model::device::Device;
+use crate::model::generic;
 use crate::model::id::NodeId;
 use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Healthcheck};
@@ -312,6 +314,7 @@ impl HostContainers {
             env: self.env(task, &image),
             volumes,
             files,
+            devices: generic::devices(&task.generic).map(Device::whole).collect(),
         })?)
     }
 
@@ -356,15 +359,15 @@ impl HostContainers {
         Ok(image)
     }
 
-    /// What the built-in image says of itself; other images get nothing that Docker would not give.
+    /// What the task was given of the node; and what the built-in image says of itself, while other
+    /// images get nothing that Docker would not give.
     fn env(&self, task: &Assignment, image: &Image) -> Vec<String> {
-        if !image.config.config.labels.contains_key(hello::LABEL) {
-            return Vec::new();
+        let mut env = generic::variables(&task.generic);
+        if image.config.config.labels.contains_key(hello::LABEL) {
+            env.push(format!("SKEP_TASK={}", task.task_name()));
+            env.push(format!("SKEP_NODE={}", self.host.hostname));
         }
-        vec![
-            format!("SKEP_TASK={}", task.task_name()),
-            format!("SKEP_NODE={}", self.host.hostname),
-        ]
+        env
     }
 
     /// Where the named volumes of a spec lie, made if they are not there yet.

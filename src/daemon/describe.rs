@@ -5,9 +5,10 @@ use std::path::Path;
 
 use crate::model::spec::Labels;
 use crate::model::spec::node::{EngineDescription, NodeDescription, NodeResources, Platform};
+use crate::model::spec::task::GenericResource;
 
-/// This host, as its swarm shall see it.
-pub fn describe() -> NodeDescription {
+/// This host, as its swarm shall see it; `generic` is what its daemon was told.
+pub fn describe(generic: Vec<GenericResource>) -> NodeDescription {
     let name = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     NodeDescription {
@@ -19,7 +20,7 @@ pub fn describe() -> NodeDescription {
         resources: NodeResources {
             nano_cpus: cpus().saturating_mul(1_000_000_000),
             memory_bytes: memory_bytes(),
-            generic: Vec::new(),
+            generic,
         },
         engine: EngineDescription {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_host_has_a_name_an_architecture_and_something_to_give() {
-        let host = describe();
+        let host = describe(Vec::new());
         assert!(!host.hostname.is_empty() && !host.kernel.is_empty());
         assert_eq!(host.platform.architecture, std::env::consts::ARCH);
         assert!(host.resources.nano_cpus >= 1_000_000_000);

@@ -60,6 +60,7 @@ use crate::image::registry::settings::Settings;
 use crate::image::removal::InUse;
 use crate::image::store::{ImageStore, OpenError};
 use crate::model::id::NodeId;
+use crate::model::spec::task::GenericResource;
 use crate::runtime::containers::{self as runtime_containers, Runtime, RuntimeError};
 use crate::runtime::volume::{VolumeError, Volumes};
 use crate::store::file_disk::{DirectoryLock, LockError};
@@ -84,6 +85,8 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// Where metrics are served as well.
     pub metrics: Option<SocketAddr>,
+    /// What its node has to give beside processors and memory.
+    pub generic: Vec<GenericResource>,
     pub registries: RegistryOptions,
 }
 
@@ -199,7 +202,7 @@ async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), Da
         images.clone(),
         options.registries.settings(),
     ));
-    let description = describe::describe();
+    let description = describe::describe(options.generic.clone());
     let host = swarm::Host {
         state_dir: options.state_dir.clone(),
         run_dir: options.run_dir.clone(),

@@ -180,7 +180,7 @@ impl Manager {
     /// Notes which node has to be told of a change, before the change is applied.
     fn note_for_agents(&mut self, change: &Change) {
         let task = match change {
-            Change::AssignTask { id, node } => return self.dispatcher.note_task(*node, *id),
+            Change::AssignTask { id, node, .. } => return self.dispatcher.note_task(*node, *id),
             Change::SetDesiredState { id, .. } | Change::RemoveTask { id } => *id,
             // What it needed may be released.
             Change::SetTaskStatus { id, status } if status.state.is_terminal() => *id,

@@ -32,6 +32,7 @@ use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{Availability, NodeDescription, NodeSpec};
 use crate::model::spec::service::ServiceSpec;
+use crate::model::spec::task::GenericResource;
 use crate::model::state::State;
 use crate::model::time::Time;
 use crate::model::trust::tests::a_trust;
@@ -265,7 +266,11 @@ impl World {
             };
             Change::SetTaskStatus { id, status }
         };
-        let assign = node.map(|node| Change::AssignTask { id, node });
+        let assign = node.map(|node| Change::AssignTask {
+            id,
+            node,
+            generic: Vec::new(),
+        });
         let changes = [Some(Change::CreateTask(create)), assign];
         self.apply_at(made, changes.into_iter().flatten().collect());
         if let Some(up) = up {
@@ -355,8 +360,14 @@ impl World {
     fn say(&self, change: &Change) -> String {
         match change {
             Change::CreateTask(new) => self.say_create(new),
-            Change::AssignTask { id, node } => {
-                format!("assign {} to {}", id.0, self.node_name(*node))
+            Change::AssignTask { id, node, generic } => {
+                let to = format!("assign {} to {}", id.0, self.node_name(*node));
+                generic.iter().fold(to, |to, given| match given {
+                    GenericResource::Named { kind, value } => format!("{to} with {kind}={value}"),
+                    GenericResource::Discrete { kind, value } => {
+                        format!("{to} with {kind}={value}")
+                    }
+                })
             }
             Change::SetDesiredState { id, state } => match state {
                 TaskState::Shutdown => format!("shut down {}", id.0),

@@ -121,9 +121,10 @@ impl State {
             Change::CountUpdateFailure { task } => self.count_update_failure(stamp, *task),
             Change::RemoveService { id } => self.remove_service(*id),
             Change::CreateTask(new) => self.create_task(stamp, new),
-            Change::AssignTask { id, node } => self.change_task(*id, |task| {
+            Change::AssignTask { id, node, generic } => self.change_task(*id, |task| {
                 task.meta = stamp.moved(task.meta);
                 task.node = Some(*node);
+                task.generic.clone_from(generic);
                 task.status = TaskStatus {
                     state: TaskState::Assigned,
                     at: stamp.at,
@@ -443,6 +444,7 @@ impl State {
             addresses: Vec::new(),
             job_iteration: service.job.map(|job| job.iteration),
             ports: Vec::new(),
+            generic: Vec::new(),
         };
         self.put(ObjectId::Task(new.id), Some(Object::Task(Arc::new(task))));
     }

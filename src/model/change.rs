@@ -16,6 +16,7 @@ use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{NodeDescription, NodeSpec, Role};
 use crate::model::spec::service::{PortConfig, ServiceSpec};
+use crate::model::spec::task::GenericResource;
 use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
 use crate::model::time::Time;
 use crate::model::trust::{NewTokens, Trust};
@@ -69,6 +70,8 @@ pub enum Change {
     AssignTask {
         id: TaskId,
         node: NodeId,
+        /// The generic resources of the node that are the task's from now on.
+        generic: Vec<GenericResource>,
     },
     SetDesiredState {
         id: TaskId,

@@ -17,6 +17,8 @@ pub struct NodeLoad {
     pub memory_bytes: i64,
     /// Generic resources by kind, in pieces.
     pub generic: BTreeMap<String, i64>,
+    /// Those that have a name, and were given to a task: kind and name.
+    pub named: BTreeSet<(String, String)>,
     /// Ports of the node itself, each with the number of tasks that have it.
     pub ports: BTreeMap<(Protocol, u16), i64>,
 }
@@ -31,6 +33,19 @@ impl NodeLoad {
             add(self.generic.entry(kind.to_owned()).or_default(), count);
         }
         self.generic.retain(|_, count| *count != 0);
+    }
+
+    /// Takes, or with a `sign` of -1 gives back, what a task was given by name.
+    pub fn give(&mut self, generic: &[GenericResource], sign: i64) {
+        for resource in generic {
+            if let GenericResource::Named { kind, value } = resource {
+                let key = (kind.clone(), value.clone());
+                match sign > 0 {
+                    true => self.named.insert(key),
+                    false => self.named.remove(&key),
+                };
+            }
+        }
     }
 
     /// Takes or gives back ports of the node.
@@ -115,6 +130,7 @@ impl Load {
         if let Some(wanted) = reservations(task) {
             load.reserve(wanted, sign);
         }
+        load.give(&task.generic, sign);
         load.take_ports(&task.ports, sign);
         if task.desired_state <= TaskState::Running {
             let step = |n: u32| {

@@ -9,6 +9,8 @@ pub mod addresses;
 pub mod apply;
 pub mod change;
 pub mod constraint;
+pub mod device;
+pub mod generic;
 pub mod id;
 pub mod jobs;
 pub mod load;

@@ -11,7 +11,7 @@ use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::{NodeDescription, NodeSpec};
 use crate::model::spec::service::{PortConfig, ServiceMode, ServiceSpec};
-use crate::model::spec::task::TaskSpec;
+use crate::model::spec::task::{GenericResource, TaskSpec};
 use crate::model::spec::{ConfigSpec, SecretSpec};
 use crate::model::time::Time;
 use crate::model::trust::Trust;
@@ -255,6 +255,8 @@ pub struct Task {
     pub job_iteration: Option<u64>,
     /// The ports of its node that it takes.
     pub ports: Vec<PortConfig>,
+    /// The generic resources of its node that it was given.
+    pub generic: Vec<GenericResource>,
 }
 
 impl Task {

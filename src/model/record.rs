@@ -15,6 +15,7 @@ use crate::model::change::Batch;
 use crate::model::id::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::object::{Meta, RestartRecord, Slot, Task, TaskState, TaskStatus};
 use crate::model::spec::service::PortConfig;
+use crate::model::spec::task::GenericResource;
 use crate::model::state::{Object, ObjectId, State};
 use crate::model::time::Time;
 
@@ -131,6 +132,7 @@ struct TaskRecord {
     addresses: Vec<(NetworkId, Ipv4Addr)>,
     job_iteration: Option<u64>,
     ports: Vec<PortConfig>,
+    generic: Vec<GenericResource>,
 }
 
 impl TaskRecord {
@@ -152,6 +154,7 @@ impl TaskRecord {
             addresses: task.addresses.clone(),
             job_iteration: task.job_iteration,
             ports: task.ports.clone(),
+            generic: task.generic.clone(),
         }
     }
 
@@ -175,6 +178,7 @@ impl TaskRecord {
             addresses: self.addresses,
             job_iteration: self.job_iteration,
             ports: self.ports,
+            generic: self.generic,
         })
     }
 }
@@ -359,6 +363,7 @@ mod tests {
             Change::AssignTask {
                 id: TaskId(3),
                 node: NodeId(9),
+                generic: Vec::new(),
             },
             Change::RemoveService { id: ServiceId(1) },
             Change::RemoveTask { id: TaskId(2) },

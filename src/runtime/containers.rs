@@ -127,7 +127,7 @@ impl Runtime {
         let shims = hierarchy.group(settings.cgroup_parent.join("shims"));
         shims.create()?;
         let zygote = Zygote::new(settings.exe.clone(), shims);
-        let has_device_guard = hierarchy.version() == 1 || DeviceProgram::load().is_ok();
+        let has_device_guard = hierarchy.version() == 1 || DeviceProgram::load(&[]).is_ok();
         Ok(Self {
             settings,
             hierarchy,

@@ -65,6 +65,17 @@ pub struct Plan {
     pub check: Option<Check>,
     /// A network namespace that is there already, for a container that is on networks.
     pub namespace: Option<PathBuf>,
+    /// Device files of the host.
+    pub devices: Vec<DevicePlan>,
+}
+
+/// A device file that a container has; what it stands for is looked up when the container starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePlan {
+    pub source: PathBuf,
+    pub target: PathBuf,
+    /// Of `r`, `w` and `m`.
+    pub access: String,
 }
 
 impl Plan {

@@ -179,6 +179,7 @@ pub(super) mod tests {
             state: TaskState::Assigned,
             registry_auth: RegistryAuth::default(),
             networks: Vec::new(),
+            generic: Vec::new(),
         };
         let host = NodeDescription {
             hostname: "pi".into(),

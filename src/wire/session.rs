@@ -13,7 +13,7 @@ use crate::model::object::{Slot, TaskState, TaskStatus};
 use crate::model::spec::Labels;
 use crate::model::spec::node::NodeDescription;
 use crate::model::spec::service::RegistryAuth;
-use crate::model::spec::task::TaskSpec;
+use crate::model::spec::task::{GenericResource, TaskSpec};
 use crate::wire::dependency::{Dependency, DependencyId};
 use crate::wire::reach::{Attachment, Reach};
 
@@ -101,6 +101,8 @@ pub struct Assignment {
     pub registry_auth: RegistryAuth,
     /// The task's networks, with its address on each.
     pub networks: Vec<Attachment>,
+    /// The generic resources of the node that are the task's.
+    pub generic: Vec<GenericResource>,
 }
 
 impl Assignment {

@@ -25,26 +25,29 @@ pub struct Host {
     dir: PathBuf,
     daemon: Option<Child>,
     seat: Option<Seat>,
+    /// What the daemon is told beside.
+    flags: Vec<String>,
 }
 
 impl Host {
     /// A running daemon on fresh directories.
     pub fn start(test: &str) -> Self {
-        Self::begin(test, None)
+        Self::begin(test, None, &[])
     }
 
     /// The same, in a network of the test.
     pub fn at(test: &str, seat: Seat) -> Self {
-        Self::begin(test, Some(seat))
+        Self::begin(test, Some(seat), &[])
     }
 
-    fn begin(test: &str, seat: Option<Seat>) -> Self {
+    fn begin(test: &str, seat: Option<Seat>, flags: &[&str]) -> Self {
         let dir = std::env::temp_dir().join(format!("skep-e2e-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for the test");
         let mut host = Self {
             dir,
             daemon: None,
             seat,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         };
         host.start_daemon();
         host
@@ -53,6 +56,11 @@ impl Host {
     /// A running daemon that is a swarm of one and has the image `bb:1`; `None`, with the reason
     /// said, where the machine cannot run it.
     pub fn swarm(test: &str) -> Option<Self> {
+        Self::swarm_with(test, &[])
+    }
+
+    /// The same, of a daemon that is told more.
+    pub fn swarm_with(test: &str, flags: &[&str]) -> Option<Self> {
         if !tools::root() {
             return None;
         }
@@ -60,7 +68,7 @@ impl Host {
             tools::skipped("no static busybox, and it could not be installed");
             return None;
         };
-        let host = Self::start(test);
+        let host = Self::begin(test, None, flags);
         host.skep(&["swarm", "init"]);
         host.load(busybox);
         Some(host)
@@ -119,6 +127,7 @@ impl Host {
             .arg("--run-dir")
             .arg(self.path("run"))
             .args(["-H", &self.socket()]);
+        command.args(&self.flags);
         // It trusts nobody but whom a test names.
         command.env("SSL_CERT_FILE", self.path("roots.crt"));
         command.env_remove("SSL_CERT_DIR");

@@ -31,6 +31,7 @@ pub fn show(task: &Task, networks: &[Arc<Network>]) -> json::Task {
         status: show_status(task),
         networks_attachments: show_attachments(task, networks),
         desired_state: desired(task).name().into(),
+        generic_resources: task_spec::show_generic(&task.generic),
         job_iteration: task.job_iteration.map(|index| ObjectVersion { index }),
         ..json::Task::default()
     }

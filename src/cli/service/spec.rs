@@ -9,6 +9,7 @@ use crate::cli::flags::Parsed;
 use crate::cli::service::value::{self, map};
 use crate::cli::service::{mount, port};
 use crate::cli::units;
+use crate::model::device;
 
 /// The delay between restarts of a service that says anything of restarts but that.
 pub const RESTART_DELAY_NS: i64 = 5_000_000_000;
@@ -52,11 +53,11 @@ fn container(parsed: &Parsed) -> Result<Value, Failure> {
     let mut all = Map::new();
     let image = parsed.args.first().cloned().unwrap_or_default();
     all.insert("Image".to_owned(), image.into());
-    put(
-        &mut all,
-        "Labels",
-        some(map(parsed.list("container-label"))),
-    );
+    let mut labels = map(parsed.list("container-label"));
+    if !parsed.list("device").is_empty() {
+        labels[device::LABEL] = parsed.list("device").join(",").into();
+    }
+    put(&mut all, "Labels", some(labels));
     let command = parsed
         .text("entrypoint")
         .and_then(|text| value::words(text).ok());

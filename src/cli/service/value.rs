@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::flags::Parsed;
 use crate::cli::units;
+use crate::model::device::Device;
 
 /// What stands for none of the capabilities that were asked for before.
 pub const RESET: &str = "RESET";
@@ -156,6 +157,16 @@ pub fn check_ulimit(text: &str) -> Result<(), String> {
 /// Whether `--placement-pref` is one that exists.
 pub fn check_preference(text: &str) -> Result<(), String> {
     preference(text).map(drop)
+}
+
+/// Whether `--device` names a device.
+pub fn check_device(text: &str) -> Result<(), String> {
+    let one = text.split(',').nth(1).is_none();
+    let device = Device::parse(text).map_err(|error| error.to_string());
+    device.map(drop).and_then(|()| match one {
+        true => Ok(()),
+        false => Err(format!("device {text:?}: give the flag once for each")),
+    })
 }
 
 /// Whether `--generic-resource` asks for a number of something.

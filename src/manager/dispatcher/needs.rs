@@ -180,6 +180,7 @@ mod tests {
             changes.push(Change::AssignTask {
                 id: TaskId(task),
                 node: NodeId(1),
+                generic: Vec::new(),
             });
         }
         world.apply(changes);

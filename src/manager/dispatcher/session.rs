@@ -153,5 +153,6 @@ fn assignment(state: &State, task: &Task) -> Assignment {
         state: task.status.state,
         registry_auth: auth.unwrap_or_default(),
         networks: attachments(state, task),
+        generic: task.generic.clone(),
     }
 }

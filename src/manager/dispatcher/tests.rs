@@ -171,7 +171,14 @@ fn a_session_starts_with_all_of_the_nodes_tasks_and_goes_on_with_differences() {
     let mut desk = Desk::new();
     assert_eq!(words(&desk.receive(5, hello())), "5: welcome; 5: full 1: 1");
     let id = TaskId(3);
-    let said = desk.change(3, Change::AssignTask { id, node: A });
+    let said = desk.change(
+        3,
+        Change::AssignTask {
+            id,
+            node: A,
+            generic: Vec::new(),
+        },
+    );
     assert_eq!(words(&said), "5: 1 to 2: set 3");
     let state = TaskState::Shutdown;
     let said = desk.change(3, Change::SetDesiredState { id, state });

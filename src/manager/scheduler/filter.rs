@@ -8,7 +8,7 @@ use crate::model::load::{NodeLoad, generic_counts};
 use crate::model::object::{Node, NodeState};
 use crate::model::spec::node::{Availability, Platform};
 use crate::model::spec::service::PortConfig;
-use crate::model::spec::task::{Placement, Preference, Reservations, TaskSpec};
+use crate::model::spec::task::{GenericResource, Placement, Preference, Reservations, TaskSpec};
 
 /// What the tasks of one spec ask of a node.
 #[derive(Debug)]
@@ -111,12 +111,15 @@ impl Group {
         values.map(|attribute| attribute.of(node)).collect()
     }
 
-    /// Counts one more task of the group on the node.
-    pub fn take(&self, site: &mut Site) {
+    /// Counts one more task of the group on the node, and says what of it the task is given.
+    pub fn take(&self, site: &mut Site) -> Vec<GenericResource> {
+        let generic = self.pick(&site.node, &site.load).unwrap_or_default();
+        site.load.give(&generic, 1);
         site.load.reserve(&self.wanted, 1);
         site.load.take_ports(&self.ports, 1);
         site.load.tasks += 1;
         site.of_service += 1;
+        generic
     }
 
     fn finds_ports_taken(&self, load: &NodeLoad) -> bool {
@@ -130,19 +133,49 @@ impl Group {
     fn fits(&self, node: &Node, load: &NodeLoad) -> bool {
         let has = &node.description.resources;
         let wanted = &self.wanted;
-        // What is not asked for never keeps a task away, even from a node that is over-full.
-        let fits = |wanted: i64, used: i64, total: i64| {
-            wanted == 0 || used.saturating_add(wanted) <= total
-        };
-        let total = generic_counts(&has.generic);
         fits(wanted.nano_cpus, load.nano_cpus, has.nano_cpus)
             && fits(wanted.memory_bytes, load.memory_bytes, has.memory_bytes)
-            && generic_counts(&wanted.generic)
-                .into_iter()
-                .all(|(kind, count)| {
-                    let used = load.generic.get(kind).copied().unwrap_or(0);
-                    fits(count, used, total.get(kind).copied().unwrap_or(0))
-                })
+            && self.pick(node, load).is_some()
+    }
+
+    /// The generic resources that one more task gets of the node: of those that have names the
+    /// first that are free. `None` if it has not enough of a kind.
+    fn pick(&self, node: &Node, load: &NodeLoad) -> Option<Vec<GenericResource>> {
+        let mut picked = Vec::new();
+        if self.wanted.generic.is_empty() {
+            return Some(picked);
+        }
+        let has = &node.description.resources.generic;
+        let total = generic_counts(has);
+        for (kind, count) in generic_counts(&self.wanted.generic) {
+            let used = load.generic.get(kind).copied().unwrap_or(0);
+            if !fits(count, used, total.get(kind).copied().unwrap_or(0)) {
+                return None;
+            }
+            let of_kind = has.iter().filter(|own| match own {
+                GenericResource::Named { kind: own, .. } => own == kind,
+                GenericResource::Discrete { .. } => false,
+            });
+            let kind = kind.to_owned();
+            if of_kind.clone().next().is_none() {
+                picked.push(GenericResource::Discrete { kind, value: count });
+                continue;
+            }
+            let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+            let before = picked.len();
+            let free = of_kind.filter(|own| match own {
+                GenericResource::Named { kind, value } => {
+                    !load.named.contains(&(kind.clone(), value.clone()))
+                }
+                GenericResource::Discrete { .. } => false,
+            });
+            picked.extend(free.take(wanted).cloned());
+            // What tasks have of an earlier description of the node does not count here.
+            if picked.len() - before < wanted {
+                return None;
+            }
+        }
+        Some(picked)
     }
 
     fn runs_on(&self, own: &Platform) -> bool {
@@ -154,6 +187,11 @@ impl Group {
         };
         self.platforms.is_empty() || self.platforms.iter().any(fits)
     }
+}
+
+/// What is not asked for never keeps a task away, even from a node that is over-full.
+fn fits(wanted: i64, used: i64, total: i64) -> bool {
+    wanted == 0 || used.saturating_add(wanted) <= total
 }
 
 fn attributes(placement: &Placement) -> Vec<Attribute> {

@@ -112,8 +112,8 @@ fn place(
         changes.push(Change::AssignTask {
             id: task.id,
             node: id,
+            generic: group.take(site),
         });
-        group.take(site);
         loads.insert(id, site.load.clone());
         match group.refuses(site) {
             Some(reason) => refused.add(reason),
@@ -155,8 +155,8 @@ fn place_at_home(
         changes.push(Change::AssignTask {
             id: task.id,
             node: node.id,
+            generic: group.take(&mut site),
         });
-        group.take(&mut site);
         loads.insert(node.id, site.load);
     }
 }

@@ -85,8 +85,19 @@ fn generic_resources_are_counted_by_pieces() {
     check(
         "node a up generic gpu=one generic gpu=two; service web x3 generic gpu=1; \
          task 1 web/1 new; task 2 web/2 new; task 3 web/3 new",
-        "assign 1 to a; assign 2 to a; \
+        "assign 1 to a with gpu=one; assign 2 to a with gpu=two; \
          3 waits: no suitable node (insufficient resources on 1 node)",
+    );
+    check(
+        "node a up generic gpu=3; service web x2 generic gpu=2; task 1 web/1 new; \
+         task 2 web/2 new",
+        "assign 1 to a with gpu=2; \
+         2 waits: no suitable node (insufficient resources on 1 node)",
+    );
+    check(
+        "node a up generic gpu=one generic gpu=two generic tpu=x; \
+         service web x1 generic gpu=2 generic tpu=1; task 1 web/1 new",
+        "assign 1 to a with gpu=one with gpu=two with tpu=x",
     );
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::model::device::Device;
 use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Healthcheck, Privileges};
 use crate::model::spec::mount::{BindOptions, Mount, MountKind, VolumeOptions};
@@ -18,6 +19,9 @@ pub(super) fn check(spec: &ContainerSpec, problems: &mut Problems) {
     });
     for (key, value) in &spec.labels {
         check_label("TaskTemplate.ContainerSpec.Labels", key, value, problems);
+    }
+    if let Err(error) = Device::of_labels(&spec.labels) {
+        problems.add(format!("TaskTemplate.ContainerSpec.Labels: {error}"));
     }
     check_counts(spec, problems);
     for entry in &spec.env {

@@ -23,7 +23,20 @@ const CHARACTER_DEVICES: [(i32, Option<i32>); 9] = [
 ];
 
 const ACCESS_MKNOD: i32 = 1;
+const ACCESS_READ: i32 = 2;
+const ACCESS_WRITE: i32 = 4;
+const TYPE_BLOCK: i32 = 1;
 const TYPE_CHARACTER: i32 = 2;
+
+/// A device that a container may open beside those that all may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRule {
+    pub is_block: bool,
+    pub major: u32,
+    pub minor: u32,
+    /// Of `r`, `w` and `m`.
+    pub access: String,
+}
 
 const BPF_PROG_LOAD: i32 = 5;
 const BPF_PROG_ATTACH: i32 = 8;
@@ -48,7 +61,7 @@ pub struct DeviceProgram(OwnedFd);
 
 impl DeviceProgram {
     /// Fails where the kernel was built without it or does not let us.
-    pub fn load() -> io::Result<Self> {
+    pub fn load(rules: &[DeviceRule]) -> io::Result<Self> {
         #[repr(C)]
         #[derive(Default)]
         struct Load {
@@ -58,7 +71,7 @@ impl DeviceProgram {
             license: u64,
             rest: [u64; 12],
         }
-        let program = program();
+        let program = program(rules);
         let load = Load {
             kind: BPF_PROG_TYPE_CGROUP_DEVICE,
             count: u32::try_from(program.len()).unwrap_or(u32::MAX),
@@ -113,6 +126,11 @@ impl Cgroup {
     }
 }
 
+/// Whether a device is tun and tap.
+pub fn is_tun(rule: &DeviceRule) -> bool {
+    (rule.is_block, rule.major, rule.minor) == (false, 10, 200)
+}
+
 fn bpf<T>(command: i32, attributes: &T) -> io::Result<i32> {
     // SAFETY: `attributes` is laid out as the kernel's union bpf_attr begins for this command, its
     // size is passed along, and what it points to outlives the call.
@@ -132,7 +150,7 @@ fn bpf<T>(command: i32, attributes: &T) -> io::Result<i32> {
 }
 
 /// `r2` type, `r3` access, `r4` major, `r5` minor; the answer is left in `r0`.
-fn program() -> Vec<Instruction> {
+fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
     const AND: u8 = 0x54;
     const SHIFT_RIGHT: u8 = 0x74;
     let mut code = vec![
@@ -145,6 +163,17 @@ fn program() -> Vec<Instruction> {
     ];
     code.push(unless(3, ACCESS_MKNOD, 2));
     code.extend(answer(1));
+    for rule in rules {
+        let kind = if rule.is_block {
+            TYPE_BLOCK
+        } else {
+            TYPE_CHARACTER
+        };
+        let (major, minor) = (rule.major.cast_signed(), rule.minor.cast_signed());
+        code.extend([unless(2, kind, 5), unless(4, major, 4), unless(5, minor, 3)]);
+        code.push(when_any(3, denied(&rule.access), 2));
+        code.extend(answer(1));
+    }
     code.push(unless(2, TYPE_CHARACTER, 0));
     let jump_out = code.len() - 1;
     for (major, minor) in CHARACTER_DEVICES {
@@ -158,6 +187,13 @@ fn program() -> Vec<Instruction> {
     code[jump_out].offset = i16::try_from(distance).unwrap_or(i16::MAX);
     code.extend(answer(0));
     code
+}
+
+/// The ways of access that are not among the letters; making a node is free to all.
+fn denied(access: &str) -> i32 {
+    let ways = [('r', ACCESS_READ), ('w', ACCESS_WRITE)];
+    let denied = ways.iter().filter(|(letter, _)| !access.contains(*letter));
+    denied.map(|(_, way)| way).sum()
 }
 
 fn load_word(register: u8, offset: i16) -> Instruction {
@@ -182,6 +218,16 @@ fn arithmetic(code: u8, register: u8, immediate: i32) -> Instruction {
 fn unless(register: u8, immediate: i32, offset: i16) -> Instruction {
     Instruction {
         code: 0x55,
+        registers: register,
+        offset,
+        immediate,
+    }
+}
+
+/// Jumps when the register has one of these bits.
+fn when_any(register: u8, immediate: i32, offset: i16) -> Instruction {
+    Instruction {
+        code: 0x45,
         registers: register,
         offset,
         immediate,
@@ -243,7 +289,7 @@ mod tests {
         let node = group.file_name().unwrap().to_str().unwrap().to_owned();
         let node = std::env::temp_dir().join(node);
         let make = format!("rm -f {0}; mknod {0} c 1 11", node.display());
-        DeviceProgram::load().unwrap().attach(&group).unwrap();
+        DeviceProgram::load(&[]).unwrap().attach(&group).unwrap();
         let results = [
             try_in(&group, "echo x > /dev/null"),
             try_in(
@@ -267,5 +313,38 @@ mod tests {
             outside.status.success(),
             "the node itself can be opened outside"
         );
+    }
+
+    #[test]
+    fn a_device_of_a_rule_can_be_opened_as_the_rule_says() {
+        let Some(root) = version_2_root() else {
+            eprintln!("skipped: needs root and a version 2 hierarchy");
+            return;
+        };
+        let group = root.join(format!("skep-device-rule-{}", std::process::id()));
+        std::fs::create_dir(&group).unwrap();
+        let node = std::env::temp_dir().join(group.file_name().unwrap());
+        // The kernel's log, which no container may read.
+        let make = format!("rm -f {0}; mknod {0} c 1 11", node.display());
+        let made = Command::new("sh").args(["-c", &make]).status().unwrap();
+        let rule = DeviceRule {
+            is_block: false,
+            major: 1,
+            minor: 11,
+            access: "r".into(),
+        };
+        DeviceProgram::load(&[rule])
+            .unwrap()
+            .attach(&group)
+            .unwrap();
+        let results = [
+            try_in(&group, &format!("exec 3< {}", node.display())),
+            try_in(&group, &format!("exec 3> {}", node.display())),
+            try_in(&group, "echo x > /dev/null"),
+        ];
+        std::fs::remove_file(&node).unwrap();
+        std::fs::remove_dir(&group).unwrap();
+        assert!(made.success());
+        assert_eq!(results, [true, false, true]);
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use crate::model::device::Device;
 use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Healthcheck};
 use crate::model::spec::task::Resources;
-use crate::runtime::plan::{FilePlan, Limits, Network, Origin, Plan, Resolver};
+use crate::runtime::plan::{DevicePlan, FilePlan, Limits, Network, Origin, Plan, Resolver};
 
 mod health;
 mod process;
@@ -63,6 +64,8 @@ pub struct ContainerRequest<'a> {
     pub files: Vec<FilePlan>,
     /// The networks that it is on, if it is on some.
     pub joined: Option<Joined>,
+    /// Device files that it is given beside those that the spec's labels name.
+    pub devices: Vec<Device>,
 }
 
 /// What a container finds of its networks.
@@ -87,6 +90,8 @@ pub enum Refused {
     NoCommand,
     #[error("volume {0} is not on this node")]
     NoVolume(String),
+    #[error("{0}")]
+    Device(String),
 }
 
 /// Says whether a container of this spec could be planned on any node: for the moment when a user
@@ -145,7 +150,26 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         origin: request.origin,
         writable: request.writable,
         namespace: request.joined.map(|joined| joined.namespace),
+        devices: devices(spec, request.devices)?,
     })
+}
+
+/// What the spec names comes first; one place has one device.
+fn devices(spec: &ContainerSpec, given: Vec<Device>) -> Result<Vec<DevicePlan>, Refused> {
+    let named = Device::of_labels(&spec.labels);
+    let named = named.map_err(|error| Refused::Device(error.to_string()))?;
+    let mut plans = Vec::<DevicePlan>::new();
+    for device in named.into_iter().chain(given) {
+        let target = PathBuf::from(&device.container);
+        if !plans.iter().any(|plan| plan.target == target) {
+            plans.push(DevicePlan {
+                source: device.host.into(),
+                target,
+                access: device.access,
+            });
+        }
+    }
+    Ok(plans)
 }
 
 /// Names are asked of the node, which asks whom the spec names in turn; what looks whole is asked

@@ -44,6 +44,7 @@ fn planned_on(
         env: words("NODE=pi"),
         volumes: [("data".to_owned(), PathBuf::from("/volumes/data"))].into(),
         joined: None,
+        devices: Vec::new(),
         files: Vec::new(),
     })
 }

@@ -23,11 +23,12 @@ use crate::host::clock;
 use crate::runtime::attempt::{
     Attempt, Bundle, Exit, ProcessMark, RecordError, Running, TAIL_BYTES,
 };
-use crate::runtime::cgroup::devices::DeviceProgram;
+use crate::runtime::cgroup::devices::{DeviceProgram, is_tun};
 use crate::runtime::cgroup::{Cgroup, CgroupError, Hierarchy};
 use crate::runtime::log::Stream;
 use crate::runtime::log::ring::{self, Ring};
 use crate::runtime::plan::{MountKind, MountPlan, Network, Plan};
+use crate::runtime::shim::devices::{Device, DeviceError};
 use executor::Program;
 use root::{Root, RootError};
 use spec::Places;
@@ -41,6 +42,7 @@ mod paths;
 mod users;
 mod etc;
 mod files;
+mod devices;
 mod volume;
 mod loopback;
 mod spec;
@@ -84,6 +86,10 @@ enum ShimError {
     WorkingDir { dir: String, source: io::Error },
     #[error("cannot create the container")]
     Create(#[source] LibcontainerError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error("this kernel cannot keep a device from being read or written: it has no device rules")]
+    NoDeviceRules,
     #[error("{0}")]
     Program(String),
     #[error("the container's first process is gone")]
@@ -145,19 +151,20 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
     let mut plan = bundle.plan;
     group.create()?;
     group.limit(&plan.limits)?;
-    let devices = device_program(group, &mut plan);
+    let devices = devices::find(&plan.devices)?;
+    let program = device_program(group, &mut plan, &devices)?;
     let init = plan.process.init.then(root::own_program).transpose()?;
     root::own_mounts()?;
     root::mount(attempt, &plan)?;
     init.map_or(Ok(()), |init| root::place(&init, &attempt.init()))?;
     let user = prepare_root(attempt, &mut plan)?;
-    write_config(attempt, &plan, &user, group)?;
+    write_config(attempt, &plan, &user, group, &devices)?;
 
     let (failure, failing) = pipe(PipeFlags::CLOEXEC)?;
     let (stdin, _input) = input(&plan)?;
     let (mut container, ends) = build(attempt, &plan, stdin, failing)?;
     let init = container.pid().ok_or(ShimError::Vanished)?.as_raw();
-    protect(&plan, group, devices.as_ref(), init)?;
+    protect(&plan, group, (&devices, program.as_ref()), init)?;
     running.init = Some(ProcessMark::of(init).ok_or(ShimError::Vanished)?);
     running.started = clock::now();
     attempt.write_running(&running)?;
@@ -173,15 +180,26 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
 
 /// Version 2's guard. Where the kernel has none, nodes cannot be made instead: the root is mounted
 /// without devices, so that those of an image do not open either.
-fn device_program(group: &Cgroup, plan: &mut Plan) -> Option<DeviceProgram> {
-    group.device_dir()?;
-    let program = DeviceProgram::load().ok();
-    if program.is_none() {
-        plan.security
-            .capabilities
-            .retain(|name| name != "CAP_MKNOD");
+fn device_program(
+    group: &Cgroup,
+    plan: &mut Plan,
+    devices: &[Device],
+) -> Result<Option<DeviceProgram>, ShimError> {
+    if group.device_dir().is_none() {
+        return Ok(None);
     }
-    program
+    let rules: Vec<_> = devices.iter().map(|device| device.rule.clone()).collect();
+    match DeviceProgram::load(&rules) {
+        Ok(program) => Ok(Some(program)),
+        Err(_) if devices.iter().any(|device| device.rule.access != "rwm") => {
+            Err(ShimError::NoDeviceRules)
+        }
+        Err(_) => {
+            let capabilities = &mut plan.security.capabilities;
+            capabilities.retain(|name| name != "CAP_MKNOD");
+            Ok(None)
+        }
+    }
 }
 
 /// What the container finds in its root: who it is, its working directory, its files under /etc
@@ -268,6 +286,7 @@ fn write_config(
     plan: &Plan,
     user: &User,
     group: &Cgroup,
+    devices: &[Device],
 ) -> Result<(), ShimError> {
     let (root, etc, files) = (attempt.root(), attempt.etc(), attempt.files());
     let init = attempt.init();
@@ -277,6 +296,7 @@ fn write_config(
         files: &files,
         init: plan.process.init.then_some(init.as_path()),
         group,
+        devices,
     };
     let config = spec::config(plan, user, places).to_string();
     fs::write(attempt.dir.join("config.json"), config).map_err(failed("write config.json"))
@@ -347,13 +367,15 @@ enum Open {
 fn protect(
     plan: &Plan,
     group: &Cgroup,
-    devices: Option<&DeviceProgram>,
+    (devices, program): (&[Device], Option<&DeviceProgram>),
     init: i32,
 ) -> Result<(), ShimError> {
-    if let (Some(program), Some(dir)) = (devices, group.device_dir()) {
+    if let (Some(program), Some(dir)) = (program, group.device_dir()) {
         program.attach(&dir).map_err(failed("restrict devices"))?;
     }
-    group.deny_tun()?;
+    if !devices.iter().any(|device| is_tun(&device.rule)) {
+        group.deny_tun()?;
+    }
     if plan.network == Network::Own {
         loopback::bring_up(init).map_err(failed("bring up the loopback interface"))?;
     }

@@ -9,6 +9,7 @@ use crate::runtime::plan::{
     MASKED_PATHS, MountKind, MountPlan, Network, Plan, ProcessPlan, READ_ONLY_PATHS, SHM_BYTES,
     SHM_TARGET, Security,
 };
+use crate::runtime::shim::devices::Device;
 use crate::runtime::shim::files;
 use crate::runtime::shim::users::User;
 
@@ -27,6 +28,7 @@ pub struct Places<'a> {
     pub files: &'a Path,
     pub init: Option<&'a Path>,
     pub group: &'a Cgroup,
+    pub devices: &'a [Device],
 }
 
 /// The whole `config.json`.
@@ -108,10 +110,14 @@ fn linux(plan: &Plan, places: Places<'_>) -> Value {
     } else {
         "private"
     };
+    let nodes: Vec<_> = places.devices.iter().map(Device::node).collect();
+    let mut list = vec![json!({"allow": false, "access": "rwm"})];
+    list.extend(places.devices.iter().map(Device::list_entry));
     json!({
         "cgroupsPath": places.group.absolute(),
         // Limits are written by `cgroup`; libcontainer writes version 1's device list only.
-        "resources": {"devices": [{"allow": false, "access": "rwm"}]},
+        "resources": {"devices": list},
+        "devices": nodes,
         "namespaces": namespaces,
         "sysctl": sysctls,
         "maskedPaths": masked,

@@ -17,6 +17,11 @@ pub const OWN: &[Flag] = &[
         "Container labels",
     ),
     Flag::new(
+        "device",
+        Kind::Many("list", value::check_device),
+        "Add host devices",
+    ),
+    Flag::new(
         "dns",
         Kind::Many("list", check::check_ip),
         "Set custom DNS servers",

@@ -32,6 +32,12 @@ pub const OWN: &[Flag] = &[
         "Remove a container label by its key",
     ),
     Flag::new(
+        "device-add",
+        Kind::Many("list", value::check_device),
+        "Add or update a host device",
+    ),
+    Flag::new("device-rm", Kind::List, "Remove a host device"),
+    Flag::new(
         "dns-add",
         Kind::Many("list", check::check_ip),
         "Add or update a custom DNS server",

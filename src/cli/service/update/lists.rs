@@ -11,6 +11,7 @@ use crate::cli::flags::Parsed;
 use crate::cli::service::update::edit::owned;
 use crate::cli::service::value::{self, RESET, capability, map};
 use crate::cli::service::{mount, port};
+use crate::model::device::{self, Device};
 
 /// `--<flag>-add name=value` and `--<flag>-rm name`.
 pub fn labels(parsed: &Parsed, labels: &mut Value, flag: &str) {
@@ -34,6 +35,7 @@ pub fn labels(parsed: &Parsed, labels: &mut Value, flag: &str) {
 /// The lists of a container's spec.
 pub fn container(parsed: &Parsed, container: &mut Value) {
     labels(parsed, &mut container["Labels"], "container-label");
+    devices(parsed, &mut container["Labels"]);
     labels(parsed, &mut container["Sysctls"], "sysctl");
     let name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
     keyed(parsed, container, "env", "Env", name);
@@ -49,6 +51,37 @@ pub fn container(parsed: &Parsed, container: &mut Value) {
     ];
     for (flag, field) in dns {
         keyed(parsed, &mut container["DNSConfig"], flag, field, address);
+    }
+}
+
+/// `--device-add` and `--device-rm`, which go by the device's place in the container.
+fn devices(parsed: &Parsed, labels: &mut Value) {
+    let (added, removed) = both(parsed, "device");
+    if added.is_empty() && removed.is_empty() {
+        return;
+    }
+    let place = |text: &str| match Device::parse(text) {
+        Ok(device) => device.container,
+        Err(_) => text.to_owned(),
+    };
+    let gone: Vec<_> = removed
+        .iter()
+        .chain(added)
+        .map(|text| place(text))
+        .collect();
+    let old = labels[device::LABEL]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let old = old.split(',').filter(|text| !text.is_empty());
+    let kept = old.filter(|text| !gone.contains(&place(text)));
+    let all: Vec<_> = kept.chain(added.iter().map(String::as_str)).collect();
+    match (all.is_empty(), labels.as_object_mut()) {
+        (true, Some(labels)) => {
+            labels.remove(device::LABEL);
+        }
+        (true, None) => {}
+        (false, _) => labels[device::LABEL] = all.join(",").into(),
     }
 }
 

@@ -65,7 +65,14 @@ fn steps_on_the_way_wait_for_each_other_and_go_with_an_outcome_at_once() {
     let mut desk = Desk::new();
     desk.receive(5, hello());
     let id = TaskId(3);
-    desk.change(3, Change::AssignTask { id, node: A });
+    desk.change(
+        3,
+        Change::AssignTask {
+            id,
+            node: A,
+            generic: Vec::new(),
+        },
+    );
     desk.receive(5, report(3, TaskState::Preparing));
     assert_eq!(desk.statuses.due(), Some(NOW.plus_ms(100)));
     assert!(!desk.statuses.is_due(desk.now));
@@ -103,7 +110,14 @@ fn outcomes_go_four_in_a_row_and_then_ten_a_second() {
         sent
     };
     let id = TaskId(3);
-    desk.change(3, Change::AssignTask { id, node: A });
+    desk.change(
+        3,
+        Change::AssignTask {
+            id,
+            node: A,
+            generic: Vec::new(),
+        },
+    );
     assert_eq!(sent_within(&mut desk, 4), 4);
     assert_eq!(sent_within(&mut desk, 90), 0);
     assert_eq!(sent_within(&mut desk, 1_000), 10);
