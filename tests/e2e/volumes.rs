@@ -107,8 +107,14 @@ fn a_volume_with_options_is_mounted_while_containers_use_it() {
         script,
     ]);
     host.until("both have looked around", || {
-        let logs = host.skep(&["service", "logs", "--raw", "web"]);
-        logs.matches("keptread-only\ntmpfs\n700\n").count() == 2
+        // One after the other: together their pieces come in the order of time.
+        let ids = host.skep(&["service", "ps", "-q", "web"]);
+        let logs = ids
+            .lines()
+            .map(|id| host.skep(&["service", "logs", "--raw", id]));
+        logs.filter(|log| log.starts_with("keptread-only\ntmpfs\n700\n"))
+            .count()
+            == 2
     });
     assert_eq!(mounted(&host), 2, "both containers share the mounts");
     host.kill_daemon();
