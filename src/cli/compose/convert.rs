@@ -7,6 +7,7 @@ use crate::cli::compose::load::labels;
 use crate::cli::compose::resources::{IMAGE, Stack, is_predefined};
 use crate::cli::service::value::{capabilities, hosts};
 use crate::cli::units;
+use crate::image::reference::Reference;
 
 const FILE_MODE: u64 = 0o444;
 
@@ -81,7 +82,7 @@ impl Converting<'_> {
     fn container(&self) -> Result<Value, String> {
         let given = self.given;
         let mut spec = json!({
-            "Image": given["image"],
+            "Image": tagged(text(given, "/image")),
             "Labels": self.stack.labelled(labels(given)),
             "Env": environment(given),
             "Mounts": self.mounts()?,
@@ -250,6 +251,12 @@ impl Converting<'_> {
         files.sort_by(|a, b| text(a, &name).cmp(text(b, &name)));
         Ok(files)
     }
+}
+
+/// An image's name with its tag, if it is a name.
+fn tagged(image: &str) -> String {
+    let name = Reference::parse(image).map(Reference::or_latest);
+    name.map_or_else(|_| image.to_owned(), |name| name.familiar())
 }
 
 /// Puts a value in that is there.

@@ -334,6 +334,17 @@ secrets: {s: {file: s}, t: {external: true}}";
 }
 
 #[test]
+fn images_are_named_with_their_tags() {
+    let image = "/TaskTemplate/ContainerSpec/Image";
+    check_spec(
+        "services: {w: {image: docker.io/library/a}}",
+        image,
+        json!("a:latest"),
+    );
+    check_spec("services: {w: {image: 'x.y/a:1'}}", image, json!("x.y/a:1"));
+}
+
+#[test]
 fn services_become_what_the_api_wants() {
     let service = |fields: &str| format!("services: {{w: {{image: i, {fields}}}}}");
     check_spec(
