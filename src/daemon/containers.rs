@@ -20,6 +20,7 @@ use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
 use crate::daemon::attach::{self, AttachError, attach};
 use crate::daemon::files::{FilesError, files, filled};
+use crate::daemon::holders::Holders;
 use crate::daemon::left::{condition, health, is_running, seen, seen_health};
 use crate::daemon::networks::{HostNetworks, network, order};
 use crate::daemon::places::{make_mount_points, sweep};
@@ -27,6 +28,7 @@ use crate::host::clock;
 use crate::host::wait::blocking;
 use crate::image::hello;
 use crate::image::platform::Platform;
+use crate::image::reference::Reference;
 use crate::image::registries::{ObtainError, Registries};
 use crate::image::store::Image;
 use crate::model::device::Device;
@@ -59,6 +61,8 @@ const SHORT_ID_LEN: usize = 12;
 pub struct HostContainers {
     pub runtime: Rc<Runtime>,
     pub registries: Rc<Registries>,
+    /// Who has images that this host lacks.
+    pub holders: Holders,
     pub volumes: Volumes,
     /// Told what happens to containers.
     pub events: Rc<Events>,
@@ -346,7 +350,8 @@ impl HostContainers {
         let name = &task.spec.container.image;
         let auth = AuthConfig::read(task.registry_auth.0.as_bytes());
         let credentials = auth.unwrap_or_default().credentials();
-        let image = self.registries.obtain(name, &credentials).await?;
+        let others = async |reference: &Reference| self.holders.bring(name, reference).await;
+        let image = self.registries.obtain(name, &credentials, others).await?;
         let (host, its) = (Platform::host(), image.config.platform());
         if host.rank(&its).is_none() {
             let (image, node) = (its.to_string(), host.to_string());

@@ -20,6 +20,8 @@ mod attach;
 mod places;
 pub mod networks;
 pub mod left;
+pub mod holders;
+pub mod holding;
 pub mod containers;
 pub mod sessions;
 pub mod link;

@@ -9,6 +9,8 @@ use async_executor::Task;
 use crate::agent::{self, Agent, Farewell};
 use crate::api::events::Events;
 use crate::daemon::failure::SwarmError;
+use crate::daemon::holders::Holders;
+use crate::daemon::holding::Holding;
 use crate::daemon::identity::Identity;
 use crate::daemon::link::Link;
 use crate::daemon::member::Member;
@@ -66,12 +68,13 @@ impl Swarm {
         let keyring = self.keyring(&identity)?;
         let listen = member.listen;
         let (ours, clerk) = (keyring.clone(), handle.clone());
+        let holding = Holding::new(self.host.images.clone());
         let port = async move {
             let socket = match socket {
                 Some(socket) => socket,
                 None => port::bind(listen).await,
             };
-            port::serve(socket, ours, clerk).await;
+            port::serve(socket, ours, clerk, holding).await;
         };
         let (dialer, listener) = local::listen();
         let sessions = sessions::local(self.executor.clone(), listener, handle.clone());
@@ -108,7 +111,9 @@ impl Swarm {
         let (farewells, said) = async_channel::bounded(1);
         let networks = self.networks(member.node);
         let beside = networks.run(&self.executor);
-        let containers = self.containers(member.node, networks.clone());
+        let (images, managers) = (self.host.images.clone(), member.managers.clone());
+        let holders = Holders::new(images, keyring.clone(), managers);
+        let containers = self.containers(member.node, networks.clone(), holders);
         let agent = Agent::new(member.node, self.host.description.clone());
         let agent_rng = rng.fork("agent");
         let (manager, here) = manager.unzip();

@@ -8,18 +8,20 @@ use std::time::Duration;
 use async_executor::LocalExecutor;
 use futures_lite::future::or;
 
+use crate::daemon::holding::Holding;
 use crate::daemon::sessions;
 use crate::host::clock;
 use crate::host::wait::sleep;
 use crate::identity::token::admit;
 use crate::manager::run::ManagerHandle;
+use crate::model::id::NodeId;
 use crate::model::spec::node::Role;
 use crate::transport::end::{End, ReceiveError, SendError};
 use crate::transport::tls::connection::ConnectionError;
 use crate::transport::tls::credentials::Keyring;
 use crate::transport::tls::lines::Lines;
 use crate::transport::tls::listener::{Incoming, Limits, Listener, Socket};
-use crate::wire::control::{Refusal, Request, Response};
+use crate::wire::control::{Filters, Refusal, Request, Response};
 use crate::wire::greeting::Purpose;
 use crate::wire::join::{Joining, Outcome, Renewal, Shown};
 
@@ -39,6 +41,7 @@ const BIND_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Desk {
     manager: ManagerHandle,
+    holding: Holding,
     /// Counted apart: whoever joins has shown no certificate, and must not keep a node from its.
     joins: Cell<usize>,
     renewals: Cell<usize>,
@@ -72,10 +75,11 @@ pub async fn bind(address: SocketAddr) -> Socket {
 }
 
 /// Serves whoever calls, for as long as it is waited for.
-pub async fn serve(socket: Socket, keyring: Keyring, manager: ManagerHandle) {
+pub async fn serve(socket: Socket, keyring: Keyring, manager: ManagerHandle, holding: Holding) {
     let listener = Listener::new(socket, keyring, Limits::default());
     let desk = Rc::new(Desk {
         manager,
+        holding,
         joins: Cell::new(0),
         renewals: Cell::new(0),
         lines: RefCell::default(),
@@ -96,6 +100,7 @@ impl Desk {
             Purpose::Session => sessions::remote(incoming, self.manager.clone()).await,
             Purpose::Join => self.in_turn(&self.joins, incoming, Self::join).await,
             Purpose::Renew => self.in_turn(&self.renewals, incoming, Self::renew).await,
+            Purpose::Image => self.give_image(incoming).await,
             Purpose::Raft | Purpose::Snapshot | Purpose::Request | Purpose::Stream { .. } => {
                 let reason = "this manager does not take part in that".to_owned();
                 incoming.refuse(reason).await;
@@ -163,6 +168,22 @@ impl Desk {
         let request = renewal.request;
         let outcome = self.ask(Request::Renew { shown, request }).await;
         answer(end, outcome).await
+    }
+
+    /// Gives a node an image that one of its tasks names.
+    async fn give_image(&self, incoming: Incoming) {
+        let from = incoming.from;
+        let may_have = async |node: NodeId, name: &str| {
+            let of_node = ("node".to_owned(), [node.to_string()].into());
+            let tasks = Request::Tasks(Filters([of_node].into()));
+            let Ok(Response::Tasks(tasks)) = self.manager.request(tasks).await else {
+                return false;
+            };
+            tasks.iter().any(|task| task.spec.container.image == name)
+        };
+        if let Err(unserved) = self.holding.serve(incoming, may_have).await {
+            self.warn(format_args!("{from} asked for an image: {unserved}"));
+        }
     }
 
     async fn ask(&self, request: Request) -> Outcome {

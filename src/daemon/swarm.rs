@@ -29,6 +29,7 @@ use crate::daemon::address;
 use crate::daemon::beginning;
 use crate::daemon::containers::HostContainers;
 use crate::daemon::failure::SwarmError;
+use crate::daemon::holders::Holders;
 use crate::daemon::identity::Identity;
 use crate::daemon::joining::{self, JoinError};
 use crate::daemon::member::{self, Member};
@@ -270,10 +271,16 @@ impl Swarm {
         HostNetworks::new(&name, is_only, node)
     }
 
-    pub(super) fn containers(&self, node: NodeId, networks: HostNetworks) -> HostContainers {
+    pub(super) fn containers(
+        &self,
+        node: NodeId,
+        networks: HostNetworks,
+        holders: Holders,
+    ) -> HostContainers {
         HostContainers {
             runtime: self.host.runtime.clone(),
             registries: self.host.registries.clone(),
+            holders,
             volumes: self.host.volumes.clone(),
             events: self.events.clone(),
             node,

@@ -54,6 +54,7 @@ pub mod load;
 pub mod registry;
 pub mod fetch;
 pub mod pull;
+pub mod offer;
 pub mod push;
 pub mod registries;
 pub mod changes;

@@ -9,6 +9,7 @@ use async_channel::{Receiver, Sender};
 
 use crate::host::wait::blocking;
 use crate::image::digest::Digest;
+use crate::image::offer::TakeError;
 use crate::image::platform::Platform;
 use crate::image::pull::{self, Order, PullError, Pulled, Step};
 use crate::image::push::{self, PushError, Pushed};
@@ -48,6 +49,13 @@ pub enum ObtainError {
         name: String,
         source: Box<PullError>,
     },
+    /// Neither another host of the swarm nor a registry gave it.
+    #[error("No such image: {name}: {other}; {source}")]
+    Nowhere {
+        name: String,
+        other: Box<TakeError>,
+        source: Box<PullError>,
+    },
     #[error(transparent)]
     Resolve(#[from] ResolveError),
 }
@@ -57,6 +65,7 @@ impl ObtainError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Pull { source, .. } => source.is_passing(),
+            Self::Nowhere { other, source, .. } => other.is_passing() || source.is_passing(),
             Self::Resolve(ResolveError::Disk(error)) => error.is_full(),
             Self::Resolve(_) => false,
         }
@@ -92,12 +101,13 @@ impl Registries {
         .await
     }
 
-    /// The image with this name, which is pulled if it is not here. No registry is asked about one
-    /// that is.
+    /// The image with this name. If it is not here, `others` are asked for it, the hosts of the
+    /// swarm, and if they do not have it, it is pulled. Nobody is asked about one that is here.
     pub async fn obtain(
         &self,
         name: &str,
         credentials: &Credentials,
+        others: impl AsyncFnOnce(&Reference) -> Result<Option<Digest>, TakeError>,
     ) -> Result<Image, ObtainError> {
         let missing = match self.resolve(name).await {
             Err(missing @ ResolveError::NoSuchImage(_)) => missing,
@@ -112,6 +122,11 @@ impl Registries {
             Err(ResolveError::NoSuchImage(_)) => {}
             other => return Ok(other?),
         }
+        let other = match others(&reference).await {
+            Ok(Some(id)) => return Ok(self.resolve(&id.to_string()).await?),
+            Ok(None) => None,
+            Err(error) => Some(Box::new(error)),
+        };
         let order = Order {
             reference,
             credentials: credentials.clone(),
@@ -119,9 +134,16 @@ impl Registries {
         };
         let (steps, _) = async_channel::bounded(1);
         let pulled = self.pull_now(order, steps).await;
-        let pulled = pulled.map_err(|source| ObtainError::Pull {
-            name: name.to_owned(),
-            source: Box::new(source),
+        let pulled = pulled.map_err(|source| {
+            let (name, source) = (name.to_owned(), Box::new(source));
+            match other {
+                Some(other) => ObtainError::Nowhere {
+                    name,
+                    other,
+                    source,
+                },
+                None => ObtainError::Pull { name, source },
+            }
         })?;
         Ok(self.resolve(&pulled.id.to_string()).await?)
     }

@@ -63,6 +63,8 @@ pub enum Purpose {
     Request,
     /// What a manager asked an agent for on its session: exec, logs or bulk.
     Stream { id: u64 },
+    /// To get an image that the manager's host has.
+    Image,
 }
 
 /// What a caller says first.

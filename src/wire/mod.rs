@@ -1,5 +1,6 @@
 //! What crosses between parts: the session between agent and manager, the requests that the API
-//! makes of the managers, what managers say to each other beside consensus, and how nodes join.
+//! makes of the managers, what managers say to each other beside consensus, how nodes join, and how
+//! they get images from each other.
 //! Everything can be sent: a frame is a protocol version, then postcard, and has a limit.
 
 pub mod frame;
@@ -10,3 +11,4 @@ pub mod session;
 pub mod control;
 pub mod peer;
 pub mod join;
+pub mod image;

@@ -21,6 +21,7 @@ mod registry;
 mod runtime;
 mod stack;
 mod secrets;
+mod sharing;
 mod templates;
 mod tools;
 mod volumes;

@@ -24,6 +24,7 @@ use crate::identity::certificate::Peer;
 use crate::transport::tls::state::{State, Step};
 use crate::wire::frame::FRAME_BYTES_MAX;
 use crate::wire::greeting::{GREETING_BYTES_MAX, Purpose};
+use crate::wire::image::IMAGE_FRAME_BYTES_MAX;
 use crate::wire::join::JOINING_BYTES_MAX;
 
 /// How long a peer may leave what was sent without a sign that it came, and how long it may be
@@ -97,6 +98,7 @@ impl Connection {
     pub(super) fn greeted(&self, purpose: Purpose) {
         self.state.borrow_mut().frame_bytes_max = match purpose {
             Purpose::Join | Purpose::Renew => JOINING_BYTES_MAX,
+            Purpose::Image => IMAGE_FRAME_BYTES_MAX,
             _ => FRAME_BYTES_MAX,
         };
     }

@@ -228,6 +228,7 @@ fn admit(
         Purpose::Raft => ("take part in consensus", true),
         Purpose::Snapshot => ("send a snapshot", true),
         Purpose::Request => ("pass on requests", true),
+        Purpose::Image => ("get an image", false),
     };
     let chain = connection.chain();
     if chain.is_empty() {
