@@ -23,7 +23,7 @@ use crate::model::spec::node::NodeDescription;
 use crate::model::time::Time;
 use crate::wire::dependency::{Dependency, DependencyId, named_by};
 use crate::wire::reach::Reach;
-use crate::wire::session::{Assignment, Assignments, ToAgent, ToManager};
+use crate::wire::session::{Assignment, Assignments, Roster, ToAgent, ToManager};
 
 /// Containers of ended tasks that are kept for their logs; the oldest go first.
 pub const DEAD_CONTAINERS_MAX: usize = 200;
@@ -120,6 +120,8 @@ pub enum Effect {
     Reach(Reach),
     /// With the secrets and configs that the task names, as far as the managers have sent them.
     Prepare(Record, Vec<Arc<Dependency>>),
+    /// Keeps this for the next dial, and for what runs beside the agent.
+    Learn(Roster),
     Start(Attempt),
     Stop(Attempt),
     Kill(Attempt),
@@ -212,6 +214,7 @@ impl Agent {
                 tracing::warn!("the manager refused this node: {reason}");
                 self.hang_up(moves);
             }
+            ToAgent::Managers(roster) => moves.effects.push(Effect::Learn(roster)),
             ToAgent::Assignments(_) | ToAgent::Dependencies { .. } if self.leaving => {}
             ToAgent::Reach(news) => moves.effects.push(Effect::Reach(news)),
             ToAgent::Dependencies { set, released } => {

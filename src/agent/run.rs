@@ -163,6 +163,7 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
             Effect::HangUp => self.wait_to_redial(),
             Effect::Reach(news) => self.containers.reach(news),
             Effect::Prepare(record, dependencies) => self.prepare(record, dependencies),
+            Effect::Learn(roster) => self.dialer.learn(roster),
             Effect::Start(attempt) => self.queue(attempt, start(self.containers, attempt)),
             Effect::Remove(attempt) => self.remove(attempt),
             Effect::Stop(attempt) => {

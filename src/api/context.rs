@@ -139,6 +139,40 @@ pub struct Join {
     pub token: Token,
 }
 
+/// What becomes of a swarm when a manager leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    Everything,
+    Quorum {
+        left: usize,
+        all: usize,
+    },
+    /// Nothing at once, as far as is known.
+    Unknown,
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Self::Everything = self {
+            return f.write_str(
+                "Removing the last manager erases all current state of the swarm. Use `--force` \
+                 to ignore this message.",
+            );
+        }
+        if let Self::Quorum { left, all } = self {
+            write!(
+                f,
+                "Removing this node leaves {left} managers out of {all}. Without a Raft quorum \
+                 your swarm will be inaccessible. "
+            )?;
+        }
+        f.write_str(
+            "The only way to restore a swarm that has lost consensus is to reinitialize it with \
+             `--force-new-cluster`. Use `--force` to suppress this message.",
+        )
+    }
+}
+
 /// Why the swarm did not answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ClusterError {
@@ -160,11 +194,15 @@ pub enum ClusterError {
     )]
     AlreadyInSwarm,
     #[error(
-        "You are attempting to leave the swarm on a node that is participating as a manager. \
-         Removing the last manager erases all current state of the swarm. Use `--force` to ignore \
-         this message."
+        "You are attempting to leave the swarm on a node that is participating as a manager. {0}"
     )]
-    LastManager,
+    StillManager(Loss),
+    #[error(
+        "Timeout was reached before node joined. The attempt to join the swarm will continue in \
+         the background. Use the \"docker info\" command to see the current swarm status of your \
+         node."
+    )]
+    NotReadyYet,
     #[error("cannot use {address:?} as an address: {reason}")]
     Address { address: String, reason: String },
     /// Something of this host did not work; the whole line for the user.

@@ -68,6 +68,11 @@ impl From<Refusal> for Failure {
             | Refusal::Invalid { .. }
             | Refusal::NoPreviousSpec(_)
             | Refusal::NodeNotDown(_)
+            | Refusal::LastManager
+            | Refusal::LosesQuorum
+            | Refusal::NodeIsManager(_)
+            | Refusal::NotManager(_)
+            | Refusal::OldSeat(_)
             | Refusal::UnknownFilter { .. }
             | Refusal::UnknownFilterValue { .. }
             | Refusal::Referenced { .. }
@@ -101,7 +106,8 @@ impl From<ClusterError> for Failure {
             | ClusterError::Worker
             | ClusterError::NotPartOfSwarm
             | ClusterError::AlreadyInSwarm
-            | ClusterError::LastManager => Self::unavailable(error),
+            | ClusterError::StillManager(_)
+            | ClusterError::NotReadyYet => Self::unavailable(error),
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct HostContainers {
     pub runtime: Rc<Runtime>,
     pub registries: Rc<Registries>,
     /// Who has images that this host lacks.
-    pub holders: Holders,
+    pub holders: Rc<Holders>,
     pub volumes: Volumes,
     /// Told what happens to containers.
     pub events: Rc<Events>,

@@ -56,8 +56,6 @@ pub enum SwarmError {
         .0.display()
     )]
     NoCertificate(PathBuf),
-    #[error("this host is no manager")]
-    NoManager,
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,

@@ -74,6 +74,11 @@ impl Holders {
         }
     }
 
+    /// Knows these hosts from now on.
+    pub fn learn(&self, managers: Vec<SocketAddr>) {
+        self.managers.replace(managers);
+    }
+
     /// Brings the image that a task names, if one of the hosts has it; its id.
     pub async fn bring(
         &self,

@@ -28,8 +28,8 @@ const ADMISSION_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Joined {
     pub certified: Certified,
-    /// The address that other nodes reach this one at.
-    pub address: IpAddr,
+    /// The address that other nodes reach this one at, and the port of its manager.
+    pub address: SocketAddr,
     /// Where managers can be reached: the one that answered first.
     pub managers: Vec<SocketAddr>,
 }
@@ -69,8 +69,6 @@ pub enum JoinError {
     OtherRoot,
     #[error("no address of a manager was given")]
     NoManager,
-    #[error("the token makes this host a manager, which a further host cannot be yet")]
-    Manager,
 }
 
 /// Joins the swarm of a token at the first of its managers that can be talked to, and takes the
@@ -108,7 +106,8 @@ pub async fn join(
             let remote = SocketAddr::new(address, *port);
             match ask(&caller, remote, &joining).await {
                 Ok((certified, local)) => {
-                    let address = own.map_or(local, |own| own.ip());
+                    let listened_at = || SocketAddr::new(local, order.listen.port());
+                    let address = own.unwrap_or_else(listened_at);
                     return take_in(order, identity, certified, address, remote);
                 }
                 Err(refused @ JoinError::Refused(_)) => return Err(refused),
@@ -152,7 +151,7 @@ fn take_in(
     order: &Join,
     identity: &mut Identity,
     certified: Certified,
-    address: IpAddr,
+    address: SocketAddr,
     remote: SocketAddr,
 ) -> Result<Joined, JoinError> {
     if !certified.roots.iter().any(|root| order.token.pins(root)) {
@@ -164,7 +163,7 @@ fn take_in(
         .iter()
         .filter_map(|text| text.parse().ok());
     let mut managers = vec![remote];
-    managers.extend(others.filter(|other: &SocketAddr| *other != remote));
+    managers.extend(others.filter(|other| ![remote, address].contains(other)));
     Ok(Joined {
         certified,
         address,

@@ -1,18 +1,26 @@
-//! How this host's agent reaches a manager: the one of this host, or else one over the network.
+//! How this host's agent reaches a manager: the one of this host, or one over the network.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+
+use async_channel::Sender;
 
 use crate::transport::Dial;
 use crate::transport::end::End;
 use crate::transport::local;
 use crate::transport::tls::dial::{DialError, ManagerDialer};
-use crate::wire::session::{ToAgent, ToManager};
+use crate::wire::session::{Roster, ToAgent, ToManager};
 
 /// Where the agent's sessions begin.
 #[derive(Debug)]
 pub struct Link {
     here: RefCell<Option<local::Dialer>>,
     elsewhere: ManagerDialer,
+    /// Whether the last session was, or would have been, with this host's manager: the next one is
+    /// elsewhere, as this host's may be cut off from the others.
+    was_here: Cell<bool>,
+    /// Hears what managers say of each other.
+    news: Sender<Roster>,
 }
 
 /// Why no session began.
@@ -25,9 +33,25 @@ pub enum LinkError {
 }
 
 impl Link {
-    pub fn new(here: Option<local::Dialer>, elsewhere: ManagerDialer) -> Self {
-        let here = RefCell::new(here);
-        Self { here, elsewhere }
+    pub fn new(elsewhere: ManagerDialer, news: Sender<Roster>) -> Self {
+        Self {
+            here: RefCell::default(),
+            elsewhere,
+            was_here: Cell::default(),
+            news,
+        }
+    }
+
+    /// This host has a manager, or none any more. One that has yet to hear of the swarm is not the
+    /// first that is tried.
+    pub fn set_here(&self, here: Option<local::Dialer>, is_new: bool) {
+        self.was_here.set(is_new);
+        self.here.replace(here);
+    }
+
+    /// Knows these managers elsewhere from now on.
+    pub fn learn_elsewhere(&self, managers: Vec<SocketAddr>) {
+        self.elsewhere.learn(managers);
     }
 }
 
@@ -36,9 +60,16 @@ impl Dial for Link {
 
     async fn dial(&self) -> Result<End<ToManager, ToAgent>, LinkError> {
         let here = self.here.borrow().clone();
+        let turn = !self.was_here.get() || !self.elsewhere.knows_any();
+        self.was_here.set(here.is_some() && turn);
         match here {
-            Some(here) => Ok(here.dial().await?),
-            None => Ok(self.elsewhere.dial().await?),
+            Some(here) if turn => Ok(here.dial().await?),
+            _ => Ok(self.elsewhere.dial().await?),
         }
+    }
+
+    fn learn(&self, roster: Roster) {
+        // Nobody needs it when the host is about to leave or to stop.
+        let _ = self.news.try_send(roster);
     }
 }

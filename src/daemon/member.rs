@@ -1,7 +1,7 @@
 //! Which node of which swarm this host is: one small file, written before anything else of the
 //! swarm may count and removed first of all when the host leaves.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -22,10 +22,22 @@ pub struct Member {
     pub address: String,
     /// Where this host's manager listens, or would.
     pub listen: SocketAddr,
+    /// The port that others reach this host's manager at.
+    pub port: u16,
     /// The raft id of this host's manager, if it has one.
     pub raft_id: Option<u64>,
-    /// Where managers were when a worker joined.
+    /// Where other managers were when this host last heard.
     pub managers: Vec<SocketAddr>,
+}
+
+impl Member {
+    /// Where others reach this host's manager, or would.
+    pub fn manager_address(&self) -> String {
+        match self.address.parse::<IpAddr>() {
+            Ok(address) => SocketAddr::new(address, self.port).to_string(),
+            Err(_) => format!("{}:{}", self.address, self.port),
+        }
+    }
 }
 
 /// Reads the file of `state_dir`; `None` if the host is in no swarm.

@@ -4,7 +4,7 @@
 //! STATE/id        tells this daemon from others
 //! STATE/images/   the image store          STATE/volumes/  named volumes
 //! STATE/member, STATE/identity, STATE/manager/, STATE/layers/  this host's part in a swarm, see
-//!                 `swarm`
+//!                 `site`
 //! RUN/containers/, RUN/records/  what runs, gone after a reboot
 //! ```
 
@@ -27,8 +27,12 @@ pub mod sessions;
 pub mod link;
 pub mod joining;
 pub mod renewal;
+pub mod peers;
 pub mod port;
 pub mod failure;
+pub mod site;
+mod managing;
+mod steward;
 mod parts;
 pub mod swarm;
 
@@ -50,6 +54,7 @@ use crate::api::execs::Execs;
 use crate::api::listen::{Address, ListenError, Listener};
 use crate::api::serve::{Serves, serve};
 use crate::daemon::failure::SwarmError;
+use crate::daemon::site::Site;
 use crate::daemon::swarm::Swarm;
 use crate::host::rng::{EntropyError, Rng};
 use crate::host::signal::Endings;
@@ -157,7 +162,12 @@ pub async fn run(
     let events = Rc::new(Events::default());
     let (host, api_host) = open(&options).await?;
     let runtime = host.runtime.clone();
-    let swarm = Rc::new(Swarm::new(host, executor.clone(), events.clone(), failed));
+    let swarm = Rc::new(Swarm::new(Site {
+        host,
+        executor: executor.clone(),
+        events: events.clone(),
+        failures: failed,
+    }));
     swarm.resume().await?;
     let cluster = Rc::new(swarm.clone());
     let context = Rc::new(Context {
@@ -193,7 +203,7 @@ pub async fn run(
 }
 
 /// Opens the images, volumes and containers of this host, once for the swarm and once for the API.
-async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), DaemonError> {
+async fn open(options: &Options) -> Result<(site::Host, api::context::Host), DaemonError> {
     let runtime = Rc::new(Runtime::open(runtime_containers::Settings::new(
         options.run_dir.clone(),
         cgroup_parent(&options.run_dir),
@@ -205,7 +215,7 @@ async fn open(options: &Options) -> Result<(swarm::Host, api::context::Host), Da
         options.registries.settings(),
     ));
     let description = describe::describe(options.generic.clone());
-    let host = swarm::Host {
+    let host = site::Host {
         state_dir: options.state_dir.clone(),
         run_dir: options.run_dir.clone(),
         listen: options.listen,

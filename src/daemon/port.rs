@@ -9,23 +9,21 @@ use async_executor::LocalExecutor;
 use futures_lite::future::or;
 
 use crate::daemon::holding::Holding;
+use crate::daemon::peers::Own;
 use crate::daemon::sessions;
 use crate::host::clock;
 use crate::host::wait::sleep;
-use crate::identity::token::admit;
-use crate::manager::run::ManagerHandle;
 use crate::model::id::NodeId;
-use crate::model::spec::node::Role;
 use crate::transport::end::{End, ReceiveError, SendError};
 use crate::transport::tls::connection::ConnectionError;
-use crate::transport::tls::credentials::Keyring;
 use crate::transport::tls::lines::Lines;
 use crate::transport::tls::listener::{Incoming, Limits, Listener, Socket};
 use crate::wire::control::{Filters, Refusal, Request, Response};
 use crate::wire::greeting::Purpose;
-use crate::wire::join::{Joining, Outcome, Renewal, Shown};
+use crate::wire::join::{Joining, Outcome, Renewal, Seated, Seating, Shown};
 
-/// Hosts that join at the same time, and as many nodes that renew their certificates.
+/// Hosts that join at the same time, and as many nodes that want a certificate or a place among the
+/// managers.
 const JOINS_MAX: usize = 64;
 
 /// How long a caller may take to say its one message.
@@ -40,7 +38,7 @@ const BIND_AGAIN: Duration = Duration::from_secs(5);
 /// What those who serve callers need.
 #[derive(Debug)]
 struct Desk {
-    manager: ManagerHandle,
+    own: Rc<Own>,
     holding: Holding,
     /// Counted apart: whoever joins has shown no certificate, and must not keep a node from its.
     joins: Cell<usize>,
@@ -75,10 +73,10 @@ pub async fn bind(address: SocketAddr) -> Socket {
 }
 
 /// Serves whoever calls, for as long as it is waited for.
-pub async fn serve(socket: Socket, keyring: Keyring, manager: ManagerHandle, holding: Holding) {
-    let listener = Listener::new(socket, keyring, Limits::default());
+pub async fn serve(socket: Socket, own: Rc<Own>, holding: Holding) {
+    let listener = Listener::new(socket, own.keyring.clone(), Limits::default());
     let desk = Rc::new(Desk {
-        manager,
+        own,
         holding,
         joins: Cell::new(0),
         renewals: Cell::new(0),
@@ -97,14 +95,24 @@ pub async fn serve(socket: Socket, keyring: Keyring, manager: ManagerHandle, hol
 impl Desk {
     async fn serve(self: Rc<Self>, incoming: Incoming) {
         match incoming.purpose {
-            Purpose::Session => sessions::remote(incoming, self.manager.clone()).await,
+            Purpose::Session => sessions::remote(incoming, self.own.manager.clone()).await,
             Purpose::Join => self.in_turn(&self.joins, incoming, Self::join).await,
             Purpose::Renew => self.in_turn(&self.renewals, incoming, Self::renew).await,
             Purpose::Image => self.give_image(incoming).await,
-            Purpose::Raft | Purpose::Snapshot | Purpose::Request | Purpose::Stream { .. } => {
+            Purpose::Seat => self.in_turn(&self.renewals, incoming, Self::seat).await,
+            Purpose::Raft | Purpose::Snapshot | Purpose::Request => self.hear(incoming).await,
+            Purpose::Stream { .. } => {
                 let reason = "this manager does not take part in that".to_owned();
                 incoming.refuse(reason).await;
             }
+        }
+    }
+
+    /// Hears what another manager has to say.
+    async fn hear(&self, incoming: Incoming) {
+        let from = incoming.from;
+        if let Err(error) = self.own.hear(incoming).await {
+            self.warn(format_args!("what manager {from} said is over: {error}"));
         }
     }
 
@@ -142,10 +150,7 @@ impl Desk {
         if host.address.is_empty() {
             host.address = from.ip().to_canonical().to_string();
         }
-        let outcome = match self.only_workers(&host).await {
-            Ok(()) => self.ask(Request::Join(Box::new(host))).await,
-            Err(refusal) => Err(refusal),
-        };
+        let outcome = self.ask(Request::Join(Box::new(host))).await;
         if let Ok(certified) = &outcome {
             tracing::info!("node {} joined from {from}", certified.node);
         }
@@ -176,7 +181,7 @@ impl Desk {
         let may_have = async |node: NodeId, name: &str| {
             let of_node = ("node".to_owned(), [node.to_string()].into());
             let tasks = Request::Tasks(Filters([of_node].into()));
-            let Ok(Response::Tasks(tasks)) = self.manager.request(tasks).await else {
+            let Ok(Response::Tasks(tasks)) = self.own.manager.request(tasks).await else {
                 return false;
             };
             tasks.iter().any(|task| task.spec.container.image == name)
@@ -187,24 +192,31 @@ impl Desk {
     }
 
     async fn ask(&self, request: Request) -> Outcome {
-        match self.manager.request(request).await? {
+        match self.own.manager.request(request).await? {
             Response::Certified(certified) => Ok(certified),
             _ => Err(Refusal::NoCertificate("it has another answer".into())),
         }
     }
 
-    /// Refuses a host that would be a manager.
-    async fn only_workers(&self, host: &Joining) -> Result<(), Refusal> {
-        let Response::Cluster(cluster) = self.manager.request(Request::Cluster).await? else {
-            return Ok(());
+    /// Gives a node that shall be a manager its place among them.
+    async fn seat(&self, incoming: Incoming) -> Served {
+        let Some(node) = incoming.peer().map(|peer| peer.node) else {
+            incoming.refuse("it shows no certificate".into()).await;
+            return Err(Unserved::Silent);
         };
-        match admit(&cluster.trust, &host.secret, clock::now()) {
-            Ok(Role::Manager) => Err(Refusal::NoCertificate(
-                "further managers cannot join yet".into(),
-            )),
-            // What is wrong with any other, the request itself says.
-            _ => Ok(()),
-        }
+        let end = End::<Seated, Seating>::over(incoming.accept().await?);
+        let Seating { held, address } = said(&end).await?;
+        let place = Request::TakeSeat {
+            node,
+            held,
+            address,
+        };
+        let seated = match self.own.manager.request(place).await {
+            Ok(Response::Seat { raft_id, .. }) => Ok(raft_id),
+            Ok(_) => Err(Refusal::NotManager(node)),
+            Err(refusal) => Err(refusal),
+        };
+        answer(end, seated).await
     }
 
     fn warn(&self, line: std::fmt::Arguments<'_>) {
@@ -228,8 +240,12 @@ where
     or(end.receive(), late).await?.ok_or(Unserved::Silent)
 }
 
-async fn answer<In>(end: End<Outcome, In>, outcome: Outcome) -> Served
+async fn answer<Out, In>(
+    end: End<Result<Out, Refusal>, In>,
+    outcome: Result<Out, Refusal>,
+) -> Served
 where
+    Out: serde::Serialize,
     In: serde::de::DeserializeOwned,
 {
     end.send(&outcome).await?;

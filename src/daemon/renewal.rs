@@ -1,10 +1,7 @@
-//! Keeps this node's certificate in date: asks for the next one in good time, and again until it
-//! has come.
+//! This node's certificate: when the next one is due, and how it is asked for.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::or;
@@ -16,6 +13,7 @@ use crate::host::wait::sleep;
 use crate::identity::certificate::{CertificateError, Dates};
 use crate::identity::key::KeyError;
 use crate::manager::run::ManagerHandle;
+use crate::model::spec::node::Role;
 use crate::model::time::Time;
 use crate::transport::end::{End, ReceiveError, SendError};
 use crate::transport::tls::credentials::{CredentialsError, Keyring};
@@ -24,40 +22,25 @@ use crate::wire::control::Refusal;
 use crate::wire::greeting::Purpose;
 use crate::wire::join::{Outcome, Renewal};
 
-/// The longest wait at once: a clock that was set is noticed after it.
-const WAIT_MS_MAX: u64 = 3_600_000;
-/// The waits after a certificate that did not come.
-const AGAIN_MS_MIN: u64 = 10_000;
-const AGAIN_MS_MAX: u64 = 1_800_000;
 /// The least time between certificates, whatever their dates say to this host's clock.
 const DONE_MS: u64 = 60_000;
 
 /// How long a manager may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// The managers that this host knows.
-pub type Managers = Rc<RefCell<Vec<SocketAddr>>>;
-
-/// Whom a node asks for its next certificate.
-#[derive(Debug)]
-pub enum Issuer {
-    Here(ManagerHandle),
-    Elsewhere(Managers),
-}
-
 /// What is kept in date.
 #[derive(Debug)]
 pub struct Keeper {
-    pub identity: Identity,
-    pub state_dir: PathBuf,
-    pub keyring: Keyring,
-    pub issuer: Issuer,
-    pub rng: Rng,
+    identity: Identity,
+    state_dir: PathBuf,
+    keyring: Keyring,
+    role: Option<Role>,
+    due: Time,
 }
 
 /// Why there is no new certificate.
 #[derive(Debug, thiserror::Error)]
-enum RenewalError {
+pub enum RenewalError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
@@ -81,66 +64,76 @@ enum RenewalError {
 }
 
 impl Keeper {
-    /// Renews the certificate again and again, for as long as it is waited for.
-    pub async fn keep(mut self) {
-        let mut again_ms = AGAIN_MS_MIN;
-        loop {
-            let due = self.due();
-            until(due).await;
-            let pause_ms = match self.renew().await {
-                Ok(()) => {
-                    again_ms = AGAIN_MS_MIN;
-                    DONE_MS
-                }
-                Err(error) => {
-                    tracing::warn!("this node's certificate was not renewed: {error}");
-                    let pause_ms = again_ms;
-                    again_ms = (2 * again_ms).min(AGAIN_MS_MAX);
-                    pause_ms
-                }
-            };
-            sleep(Duration::from_millis(pause_ms)).await;
-        }
+    pub fn new(identity: Identity, state_dir: PathBuf, keyring: Keyring, rng: &mut Rng) -> Self {
+        let mut keeper = Self {
+            identity,
+            state_dir,
+            keyring,
+            role: None,
+            due: Time::default(),
+        };
+        keeper.look(rng);
+        keeper
     }
 
-    /// When the next certificate is due; at once if the one that there is cannot be read.
-    fn due(&mut self) -> Time {
-        match self.identity.peer() {
-            Ok(Some(peer)) => peer.renewal(&mut self.rng),
-            _ => clock::now(),
-        }
+    /// When the next certificate is due.
+    pub fn due(&self) -> Time {
+        self.due
     }
 
-    async fn renew(&mut self) -> Result<(), RenewalError> {
+    /// What this node is by its certificate.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Gets the next certificate: from this host's manager if it has one, or else from the first of
+    /// the others that gives one.
+    pub async fn renew(
+        &mut self,
+        here: Option<&ManagerHandle>,
+        managers: &[SocketAddr],
+        rng: &mut Rng,
+    ) -> Result<(), RenewalError> {
         let before = self.identity.certified.clone();
-        let renewed = self.take_next().await;
+        let renewed = self.take_next(here, managers).await;
         if renewed.is_err() {
             // Until the next one is kept and used, the one before is what becomes due.
             self.identity.certified = before;
+            return renewed;
         }
-        renewed
+        self.look(rng);
+        self.due = self.due.max(clock::now().plus_ms(DONE_MS));
+        tracing::info!("this node has a new certificate");
+        Ok(())
     }
 
-    async fn take_next(&mut self) -> Result<(), RenewalError> {
-        let peer = self.identity.peer()?;
-        match &self.issuer {
-            Issuer::Here(manager) => {
-                if let Some(peer) = peer {
-                    self.identity.renew_here(peer.node, manager).await?;
-                }
+    async fn take_next(
+        &mut self,
+        here: Option<&ManagerHandle>,
+        managers: &[SocketAddr],
+    ) -> Result<(), RenewalError> {
+        match (here, self.identity.peer()?) {
+            (Some(manager), Some(peer)) => {
+                self.identity.renew_here(peer.node, manager).await?;
             }
-            Issuer::Elsewhere(managers) => {
-                let managers = managers.borrow().clone();
-                self.renew_at(&managers).await?;
-            }
+            _ => self.renew_at(managers).await?,
         }
         // Used before it is kept: a disk that takes no writes must not end the node's sessions.
         if let Some(credentials) = self.identity.credentials()? {
             self.keyring.replace(&credentials)?;
         }
-        self.identity.store(&self.state_dir)?;
-        tracing::info!("this node has a new certificate");
-        Ok(())
+        Ok(self.identity.store(&self.state_dir)?)
+    }
+
+    /// Sees what the certificate says. If it cannot be read, the next one is due at once.
+    fn look(&mut self, rng: &mut Rng) {
+        let peer = self.identity.peer().ok().flatten();
+        self.role = peer.as_ref().map(|peer| peer.role);
+        self.due = peer.map_or_else(clock::now, |peer| peer.renewal(rng));
     }
 
     /// Asks one manager after another.
@@ -152,10 +145,11 @@ impl Keeper {
                 Err(RenewalError::Late)
             };
             match or(self.ask(*address), late).await {
-                Ok(outcome) => {
-                    self.identity.certify(outcome?, Dates::Unchecked)?;
+                Ok(Ok(certified)) => {
+                    self.identity.certify(certified, Dates::Unchecked)?;
                     return Ok(());
                 }
+                Ok(Err(refusal)) => failure = refusal.into(),
                 Err(error) => failure = error,
             }
         }
@@ -173,15 +167,5 @@ impl Keeper {
         let outcome = end.receive().await?.ok_or(RenewalError::HungUp)?;
         end.finish().await;
         Ok(outcome)
-    }
-}
-
-async fn until(due: Time) {
-    loop {
-        let wait_ms = due.since_ms(clock::now()).min(WAIT_MS_MAX);
-        if wait_ms == 0 {
-            return;
-        }
-        sleep(Duration::from_millis(wait_ms)).await;
     }
 }

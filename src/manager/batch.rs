@@ -4,8 +4,10 @@ use crate::host::rng::Rng;
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
 use crate::manager::forward::Asker;
-use crate::manager::{Effect, Fatal, Manager, control, events, liveness, passes};
+use crate::manager::snapshot::Outgoing;
+use crate::manager::{Effect, Fatal, Manager, control, events, liveness, members, passes};
 use crate::model::change::{Batch, Change};
+use crate::model::id::NodeId;
 use crate::model::object::{NodeState, TaskState};
 use crate::model::record;
 use crate::model::time::Time;
@@ -24,16 +26,23 @@ pub struct Flight {
 impl Manager {
     /// Does whatever consensus has ready and proposes the next batch, until there is nothing to do.
     pub(super) fn advance(&mut self, now: Time, rng: &mut Rng) -> Result<(), Fatal> {
+        if self.installing.is_some() {
+            return Ok(());
+        }
         loop {
+            self.follow_solitude();
             while let Some(ready) = self.raft.ready() {
                 self.carry_out(now, ready)?;
+                self.follow_solitude();
             }
             self.follow_leadership(now);
+            self.follow_membership();
             self.answer_reads(now);
             self.pass_on_seen(now);
             let has_asked = self.ask_reads(now);
+            let has_shaped = self.shape_members(now)?;
             let has_proposed = self.propose(now, rng)?;
-            if !has_asked && !has_proposed {
+            if !has_asked && !has_shaped && !has_proposed {
                 break;
             }
         }
@@ -54,6 +63,11 @@ impl Manager {
             to: message.to(),
             message,
         }));
+        for message in ready.snapshots {
+            let to = message.to();
+            let state = Box::new(Outgoing::new(message, &self.state));
+            self.effects.push(Effect::SendSnapshot { to, state });
+        }
         for entry in &ready.committed {
             self.apply(now, entry)?;
         }
@@ -62,17 +76,25 @@ impl Manager {
         Ok(())
     }
 
+    /// Whether a batch could be proposed now. While one is on its way to the disk, or the lead to
+    /// another, the next event is its arrival.
+    pub(super) fn can_propose(&self) -> bool {
+        let has_lead = self.leading && !self.raft.is_handing_over();
+        self.flight.is_none() && has_lead && !self.stopping
+    }
+
     /// Proposes the next batch if there is something for one; whether it did.
     fn propose(&mut self, now: Time, rng: &mut Rng) -> Result<bool, Fatal> {
-        let can = self.flight.is_none() && self.leading && !self.stopping;
-        if !can || self.raft.is_handing_over() {
+        if !self.can_propose() {
             return Ok(false);
         }
         let has_news = self.liveness.has_facts() || self.statuses.is_due(now);
+        let released = self.released();
+        let has_news = has_news || !released.is_empty();
         if self.queue.is_empty() && !has_news && self.dirty.is_empty() {
             return Ok(false);
         }
-        let (batch, answers) = self.draft(now, rng);
+        let (batch, answers) = self.draft(now, rng, released);
         if batch.changes.is_empty() {
             for (asker, response) in answers {
                 self.reply(asker, Ok(response));
@@ -91,7 +113,13 @@ impl Manager {
 
     /// Puts the next batch together: what nodes turned out to be, task status, requests, and what
     /// follows from all that. Refusals are answered at once.
-    fn draft(&mut self, now: Time, rng: &mut Rng) -> (Batch, Vec<(Asker, Response)>) {
+    fn draft(
+        &mut self,
+        now: Time,
+        rng: &mut Rng,
+        released: Vec<NodeId>,
+    ) -> (Batch, Vec<(Asker, Response)>) {
+        let presence = self.presence(now);
         let dirty = std::mem::take(&mut self.dirty);
         let mut draft = Draft::begin(&mut self.state, now, dirty);
         while draft.room() > 0
@@ -118,11 +146,13 @@ impl Manager {
         while draft.room() > 0
             && let Some((asker, request)) = self.queue.pop_front()
         {
-            match control::write(&mut draft, *request, rng) {
+            match control::write(&mut draft, &presence, *request, rng) {
                 Ok(response) => answers.push((asker, response)),
                 Err(refusal) => refused.push((asker, refusal)),
             }
         }
+        // After what was refused: a host that hears of it must know that it stays so.
+        members::release(&mut draft, released);
         passes::run(&mut draft, rng);
         let (batch, dirty) = draft.finish();
         self.dirty = dirty;
@@ -184,7 +214,11 @@ impl Manager {
             Change::SetDesiredState { id, .. } | Change::RemoveTask { id } => *id,
             // What it needed may be released.
             Change::SetTaskStatus { id, status } if status.state.is_terminal() => *id,
+            Change::CreateNode(_) | Change::UpdateNode { .. } | Change::SetManager { .. } => {
+                return self.dispatcher.note_managers(&self.state, change);
+            }
             Change::RemoveNode { id } => {
+                self.dispatcher.note_managers(&self.state, change);
                 self.liveness.remove(*id);
                 return self.dispatcher.note_removed(*id);
             }

@@ -14,6 +14,13 @@ const ENTRIES_MIN: u64 = 32;
 const QUIET_MS: u64 = 10_000;
 const RETRY_MS: u64 = 5_000;
 
+/// How many entries there are between two checkpoints at most: what the swarm's settings say,
+/// within what a start shall have to read back.
+fn interval(state: &State) -> u64 {
+    let interval = state.cluster().map(|c| c.spec.raft.snapshot_interval);
+    interval.unwrap_or(ENTRIES_MAX).clamp(1, ENTRIES_MAX)
+}
+
 /// What the checkpoint on the disk lacks.
 #[derive(Debug, Default)]
 pub struct Checkpoint {
@@ -74,7 +81,7 @@ impl Checkpoint {
         anchor: impl FnOnce() -> Anchor,
     ) -> Option<(Anchor, BTreeSet<ObjectId>)> {
         let has_failed = self.failed.is_some();
-        let many = self.entries >= ENTRIES_MAX || self.hurry || stopping;
+        let many = self.entries >= interval(state) || self.hurry || stopping;
         let wanted = (many && !has_failed) || self.due().is_some_and(|at| at <= now);
         let nothing = self.entries == 0 && !has_failed;
         if self.writing.is_some() || !wanted || nothing {

@@ -16,12 +16,13 @@ use crate::manager::dispatcher::reached::Reached;
 use crate::manager::dispatcher::session::Session;
 use crate::manager::liveness::heartbeat_ms;
 use crate::manager::status::Statuses;
+use crate::model::change::Change;
 use crate::model::id::{NodeId, TaskId};
-use crate::model::spec::node::NodeDescription;
+use crate::model::spec::node::{NodeDescription, Role};
 use crate::model::state::State;
 use crate::model::time::Time;
 use crate::wire::peer::{Seen, Sight};
-use crate::wire::session::{ToAgent, ToManager};
+use crate::wire::session::{Roster, ToAgent, ToManager};
 
 /// The longest description that a node may give of itself.
 const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
@@ -50,6 +51,8 @@ pub struct Dispatcher {
     /// Nodes whose tasks changed since they were last told.
     stale: BTreeMap<NodeId, BTreeSet<TaskId>>,
     reached: Reached,
+    /// Whether agents have to be told who the managers are.
+    managers_changed: bool,
     seen: Vec<Seen>,
     said: Vec<Said>,
 }
@@ -132,6 +135,7 @@ impl Dispatcher {
         let heartbeat_ms = heartbeat_ms(state);
         self.said
             .push(Said::Send(session, ToAgent::Welcome { heartbeat_ms }));
+        self.send_roster(id, roster(state, id));
         let reached = self.reached.all(state).into_iter();
         self.said
             .extend(reached.map(|part| Said::Send(session, ToAgent::Reach(part))));
@@ -197,6 +201,11 @@ impl Dispatcher {
             self.sessions.remove(&session.id);
             self.said.push(Said::Close(session.id));
         }
+    }
+
+    /// Ends a session that has not begun: another manager has to take it.
+    pub fn turn_away(&mut self, session: SessionId) {
+        self.said.push(Said::Close(session));
     }
 
     /// Ends every session, so that the agents go to another manager.
@@ -269,9 +278,26 @@ impl Dispatcher {
         }
     }
 
+    /// Notes a change, before it is applied, of who the managers are.
+    pub fn note_managers(&mut self, state: &State, change: &Change) {
+        let old = |id| state.nodes().find(id);
+        self.managers_changed |= match change {
+            Change::CreateNode(new) => new.manager.is_some(),
+            Change::UpdateNode { id, spec } => old(*id).is_some_and(|n| n.spec.role != spec.role),
+            Change::RemoveNode { id } => old(*id).is_some_and(|node| node.manager.is_some()),
+            Change::SetManager { .. } => true,
+            _ => false,
+        };
+    }
+
     /// Tells the nodes what changed for them.
     pub fn tell(&mut self, state: &State) {
         self.tell_reached(state);
+        if std::mem::take(&mut self.managers_changed) {
+            let ids: Vec<_> = self.nodes.keys().copied().collect();
+            ids.into_iter()
+                .for_each(|id| self.send_roster(id, roster(state, id)));
+        }
         for (node, tasks) in std::mem::take(&mut self.stale) {
             let Some(session) = self.nodes.get_mut(&node) else {
                 continue;
@@ -290,6 +316,16 @@ impl Dispatcher {
             let sessions = self.nodes.values().map(|session| session.id);
             let messages = sessions.map(|id| Said::Send(id, ToAgent::Reach(part.clone())));
             self.said.extend(messages);
+        }
+    }
+
+    fn send_roster(&mut self, node: NodeId, roster: Roster) {
+        if let Some(session) = self.nodes.get_mut(&node)
+            && session.roster.as_ref() != Some(&roster)
+        {
+            session.roster = Some(roster.clone());
+            self.said
+                .push(Said::Send(session.id, ToAgent::Managers(roster)));
         }
     }
 
@@ -332,6 +368,18 @@ pub fn check_description(description: &NodeDescription) -> Result<(), String> {
         false => Err(format!(
             "the node describes itself in {bytes} bytes; at most {DESCRIPTION_BYTES_MAX}"
         )),
+    }
+}
+
+/// What a node is told of the managers.
+fn roster(state: &State, id: NodeId) -> Roster {
+    let members = state.managers().filter_map(|node| node.manager.as_ref());
+    let node = state.nodes().find(id);
+    let member = node.and_then(|node| node.manager.as_ref());
+    Roster {
+        managers: members.map(|member| member.address.clone()).collect(),
+        role: node.map_or_else(Role::default, |node| node.role()),
+        raft_id: member.map(|member| member.raft_id),
     }
 }
 

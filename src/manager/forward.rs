@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::manager::control::{self, Presence};
+use crate::manager::control;
 use crate::manager::reads::Waiter;
 use crate::manager::{Effect, Manager, REQUESTS_MAX, RequestId};
 use crate::model::time::Time;
@@ -11,6 +11,8 @@ use crate::wire::peer::PeerMessage;
 
 /// How long the leader's answer is waited for. A leader that is lost is noticed sooner.
 const ANSWER_MS_MAX: u64 = 10_000;
+/// How long an answer of a leader that has just lost the lead may be on its way.
+const LAST_ANSWER_MS: u64 = 300;
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Manager {
         if self.stopping {
             return self.answer_alone(now, asker, &request);
         }
-        if self.is_about_to_lead() {
+        if self.is_about_to_lead() || self.is_between_leaders() && matches!(asker, Asker::Here(_)) {
             return match self.early.len() {
                 queued if queued >= REQUESTS_MAX => {
                     self.reply(asker, Err(Refusal::Busy { queued }));
@@ -99,10 +101,7 @@ impl Manager {
 
     /// The answer to a read, from the state as it is.
     pub(super) fn read(&self, now: Time, request: &Request) -> Result<Response, Refusal> {
-        let presence = Presence {
-            leader: self.raft.leadership().leader,
-            reachable: self.quorum.reachable(now, self.raft.id()),
-        };
+        let presence = self.presence(now);
         let answer = control::read(&self.state, &presence, request);
         answer.unwrap_or(Err(Refusal::NoLeader))
     }
@@ -176,10 +175,17 @@ impl Manager {
         }
     }
 
-    /// Gives up what was passed on to a leader that is one no more.
+    /// What was passed on to a leader that is one no more: reads are asked again, and what else was
+    /// done may be answered yet.
     pub(super) fn drop_forwards(&mut self, now: Time) {
-        for forward in self.forwards.give_up(|_| true) {
-            self.drop_forward(now, forward);
+        let last = now.plus_ms(LAST_ANSWER_MS);
+        for forward in self.forwards.waiting.values_mut() {
+            forward.deadline = forward.deadline.min(last);
+        }
+        for mut forward in self.forwards.give_up(|forward| forward.read.is_some()) {
+            if let Some(read) = forward.read.take() {
+                self.request(now, Asker::Here(forward.id), read);
+            }
         }
     }
 

@@ -124,6 +124,19 @@ impl Liveness {
         }
     }
 
+    /// Those that are waited for because they said that they come back soon.
+    pub fn coming_back(&self, now: Time) -> Vec<Seen> {
+        let coming = self.nodes.iter().filter(|(_, there)| there.coming_back);
+        let seen = coming.map(|(node, there)| Seen {
+            node: *node,
+            session: there.place.map_or(0, |(_, session)| session),
+            sight: Sight::BackSoon {
+                ms: there.deadline.since_ms(now),
+            },
+        });
+        seen.collect()
+    }
+
     /// Declares down what was not heard of in time, and says who that is.
     pub fn tick(&mut self, state: &State, now: Time) -> Vec<NodeId> {
         let mut lost = Vec::new();

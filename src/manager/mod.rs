@@ -36,9 +36,13 @@ mod reads;
 mod reports;
 pub mod certify;
 pub mod figures;
+pub mod snapshot;
+mod install;
+mod members;
 pub mod run;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::host::rng::Rng;
 use crate::manager::batch::Flight;
@@ -47,24 +51,30 @@ use crate::manager::dirty::Dirty;
 use crate::manager::dispatcher::{Dispatcher, Said, SessionId};
 use crate::manager::figures::{Figures, Tallies};
 use crate::manager::forward::{Asker, Forwards};
+use crate::manager::install::Install;
 use crate::manager::liveness::Liveness;
 use crate::manager::quorum::Quorum;
 use crate::manager::reads::{Reads, Waiter};
 use crate::manager::reports::Reports;
+use crate::manager::snapshot::{Arrived, Outgoing};
 use crate::manager::status::Statuses;
 use crate::manager::timers::Timers;
+use crate::model::object::{self, ManagerMember};
 use crate::model::record::{RecordError, Row};
 use crate::model::state::State;
 use crate::model::time::Time;
 use crate::raft::message::Message;
-use crate::raft::node::{Node, Persist, ProposeError};
+use crate::raft::node::{Node, Persist, ProposeError, Role};
 use crate::raft::record::Anchor;
 use crate::wire::control::{ObjectEvent, Refusal, Request, Response};
-use crate::wire::peer::PeerMessage;
+use crate::wire::peer::{PeerMessage, Whereabouts};
 use crate::wire::session::{ToAgent, ToManager};
 
 /// The most requests that wait for the log.
 const REQUESTS_MAX: usize = 1_000;
+
+/// How long a manager that stops tries to hand its lead over.
+const STOP_MS: u64 = 2_000;
 
 /// Names a request until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,12 +99,26 @@ pub enum Event {
         from: u64,
         message: PeerMessage,
     },
+    /// A whole state has come in, from the manager of this raft id.
+    Snapshot {
+        from: u64,
+        state: Arrived,
+    },
+    /// What became of [`Effect::SendSnapshot`].
+    SnapshotSent {
+        to: u64,
+        arrived: bool,
+    },
     /// The write of this number, and all before it, is on the disk.
     Persisted(u64),
     /// There is no room for a write; it waits, and requests are refused, until a checkpoint is
     /// done.
     DiskFull(String),
     CheckpointDone,
+    /// The state of [`Effect::Install`] is on the disk.
+    Installed,
+    /// There was no room for it.
+    InstallFailed,
     /// The log on the disk fills up.
     CheckpointWanted,
     /// The daemon stops: nothing more is taken in, and the state goes to the checkpoint.
@@ -115,12 +139,24 @@ pub enum Effect {
         message: PeerMessage,
     },
     Persist(Persist),
+    /// A whole state to the manager of this raft id, on a connection of its own.
+    SendSnapshot {
+        to: u64,
+        state: Box<Outgoing>,
+    },
+    /// A whole state for the disk, in the place of all that is there. Writes that were asked for
+    /// before and have not begun are void.
+    Install(Anchor, Vec<Row>),
+    /// Where the other managers are, by raft id.
+    Peers(BTreeMap<u64, Whereabouts>),
     /// Rows that changed since the last checkpoint, at an anchor that has been persisted.
     Checkpoint(Anchor, Vec<Row>),
     Reply(RequestId, Result<Response, Refusal>),
     ToAgent(SessionId, ToAgent),
     CloseSession(SessionId),
     Publish(ObjectEvent),
+    /// What [`Event::Stop`] asked for is done, but for the writes that are under way.
+    Stopped,
     /// The manager cannot go on; the daemon stops cleanly.
     Fatal(Fatal),
 }
@@ -160,10 +196,18 @@ pub struct Manager {
     dirty: Dirty,
     effects: Vec<Effect>,
     tallies: Tallies,
-    /// What came in before this manager, which leads, had applied all that was committed.
+    /// What came in before this manager, which leads, had applied all that was committed, or while
+    /// it is not known who leads.
     early: Vec<(Asker, Box<Request>)>,
     leading: bool,
+    /// A state that is on its way to the disk, and what this manager then is.
+    installing: Option<Box<Install>>,
+    peers: BTreeMap<u64, Whereabouts>,
+    /// Consensus goes on without this manager.
+    removed: bool,
     stopping: bool,
+    /// Until when a manager that stops tries to hand its lead over.
+    stops_by: Option<Time>,
 }
 
 impl Manager {
@@ -188,7 +232,11 @@ impl Manager {
             tallies: Tallies::default(),
             early: Vec::new(),
             leading: false,
+            installing: None,
+            peers: BTreeMap::new(),
+            removed: false,
             stopping: false,
+            stops_by: None,
         }
     }
 
@@ -210,7 +258,8 @@ impl Manager {
     /// Takes one event in and says what is to be done, in this order.
     pub fn step(&mut self, now: Time, rng: &mut Rng, event: Event) -> Vec<Effect> {
         self.tick_quorum(now);
-        self.take_in(now, event);
+        self.tick_install(now);
+        self.take_in(now, rng, event);
         self.dispatcher.tick(now);
         for node in self.liveness.tick(&self.state, now) {
             self.dispatcher.end(node);
@@ -220,6 +269,8 @@ impl Manager {
             self.effects.push(Effect::Fatal(fatal));
         }
         self.report(now);
+        self.follow_peers();
+        self.follow_stop(now);
         for said in self.dispatcher.take_said() {
             self.effects.push(match said {
                 Said::Send(session, message) => Effect::ToAgent(session, message),
@@ -231,28 +282,34 @@ impl Manager {
 
     /// When the next tick is wanted, if any.
     pub fn due(&self, now: Time) -> Option<Time> {
-        // While a batch is on its way to the disk, its arrival is the next event.
-        let can_propose = self.flight.is_none() && self.leading && !self.stopping;
+        let can_propose = self.can_propose();
         let can_report = self.reports_to().is_some();
         let waits = [
             self.quorum.due(),
+            self.installing.as_ref().and_then(|install| install.due()),
+            self.stops_by,
             self.statuses.due().filter(|_| can_propose || can_report),
             self.reports.due().filter(|_| can_report),
             self.timers.due(),
             self.liveness.due(),
             self.dispatcher.due(),
-            self.checkpoint.due(),
+            self.checkpoint.due().filter(|_| self.installing.is_none()),
         ];
         let next = waits.into_iter().flatten().min();
         next.map(|at| at.max(now))
     }
 
-    fn take_in(&mut self, now: Time, event: Event) {
+    fn take_in(&mut self, now: Time, rng: &mut Rng, event: Event) {
         match event {
             Event::Tick => {}
             Event::Request(id, request) => self.request(now, Asker::Here(id), request),
             Event::Raft { from, message } => self.hear_raft(now, from, message),
             Event::Peer { from, message } => self.hear_peer(now, from, message),
+            Event::Snapshot { from, state } => self.hear_snapshot(rng, from, state),
+            Event::SnapshotSent { to, arrived } => self.raft.sent_snapshot(to, arrived),
+            Event::Session(session, ToManager::Hello { .. }) if self.removed => {
+                self.dispatcher.turn_away(session);
+            }
             Event::Session(session, ToManager::Hello { node, description }) => {
                 if self.dispatcher.hello(now, session, node, description) {
                     self.wait(now, Waiter::Session(session));
@@ -273,10 +330,12 @@ impl Manager {
             Event::CheckpointDone => {
                 if let Some((applied, since)) = self.checkpoint.done() {
                     self.tallies.checkpoints.observe(now.since_ms(since));
-                    self.raft.compact(applied);
+                    self.raft.compact(applied, self.kept_entries());
                 }
             }
             Event::CheckpointWanted => self.checkpoint.hurry(),
+            Event::Installed => self.installed(),
+            Event::InstallFailed => self.install_failed(now),
             Event::Stop => self.stop(now),
         }
     }
@@ -284,10 +343,52 @@ impl Manager {
     /// Takes nothing in any more. What can still be answered is.
     fn stop(&mut self, now: Time) {
         self.stopping = true;
+        self.stops_by = Some(now.plus_ms(STOP_MS));
         self.refuse_queue(&Refusal::NoLeader);
         for (asker, request) in std::mem::take(&mut self.early) {
             self.request(now, asker, request);
         }
+    }
+
+    /// Ends once the lead is another's, so that nobody has to wait for an election.
+    fn follow_stop(&mut self, now: Time) {
+        let Some(by) = self.stops_by else {
+            return;
+        };
+        let has_others = !self.raft.is_alone() && self.installing.is_none();
+        let leads = has_others && self.raft.leadership().role == Role::Leader;
+        // The next leader has yet to hear what was seen of the nodes that have their sessions here.
+        let is_unheard = has_others && !leads && self.reports_to().is_none();
+        if (leads || is_unheard) && now < by {
+            if leads {
+                self.hand_over(now, |_| false);
+            }
+            return;
+        }
+        self.stops_by = None;
+        self.effects.push(Effect::Stopped);
+    }
+
+    /// Says where the others are, when that changes.
+    fn follow_peers(&mut self) {
+        let own = self.raft.id();
+        let whereabouts = |node: &Arc<object::Node>| {
+            let ManagerMember { raft_id, address } = node.manager.clone()?;
+            let node = node.id;
+            Some((raft_id, Whereabouts { node, address }))
+        };
+        let members = self.state.managers().filter_map(whereabouts);
+        let peers: BTreeMap<_, _> = members.filter(|(id, _)| *id != own).collect();
+        if peers != self.peers {
+            self.peers.clone_from(&peers);
+            self.effects.push(Effect::Peers(peers));
+        }
+    }
+
+    /// How much of the applied log is kept for managers that lag.
+    fn kept_entries(&self) -> u64 {
+        let spec = self.state.cluster().map(|cluster| &cluster.spec.raft);
+        spec.map_or(0, |raft| raft.log_entries_for_slow_followers)
     }
 
     fn refuse_queue(&mut self, refusal: &Refusal) {

@@ -17,7 +17,7 @@ use crate::wire::peer::PeerMessage;
 /// A manager that was not heard of for so long cannot be reached.
 const UNHEARD_MS: u64 = 3_000;
 /// A manager that knows no leader for so long ends its sessions, so that its agents find one that
-/// does, before they are missed. Elections take less.
+/// does, before they are missed, and answers as well as it can alone. Elections take less.
 const LEADERLESS_MS: u64 = 2_000;
 
 /// What a manager knows of the others.
@@ -29,8 +29,12 @@ pub struct Quorum {
     /// The leader that was last known, and its term.
     leader: (Option<u64>, u64),
     leaderless_since: Option<Time>,
+    /// There has been no leader for too long to wait for one.
+    is_given_up: bool,
     /// The term in which this manager leads.
     led_term: u64,
+    /// When it last began to hand its lead over.
+    pub handed_over: Option<Time>,
 }
 
 impl Quorum {
@@ -64,7 +68,7 @@ impl Quorum {
 impl Manager {
     /// Lets time pass for consensus. A manager that is alone needs no time.
     pub(super) fn tick_quorum(&mut self, now: Time) {
-        if self.raft.is_alone() {
+        if self.raft.is_alone() || self.installing.is_some() {
             self.quorum.next_tick = None;
             return;
         }
@@ -74,11 +78,26 @@ impl Manager {
         self.raft.tick();
         self.tick_forwards(now);
         self.statuses.settle(&self.state);
-        let leaderless = self.quorum.leaderless_since;
-        if leaderless.is_some_and(|since| now.since_ms(since) >= LEADERLESS_MS) {
-            self.quorum.leaderless_since = None;
+        self.tick_leaderless(now);
+    }
+
+    fn tick_leaderless(&mut self, now: Time) {
+        if self.raft.leadership().leader.is_some() {
+            return;
+        }
+        let since = *self.quorum.leaderless_since.get_or_insert(now);
+        let is_long = now.since_ms(since) >= LEADERLESS_MS || since > now;
+        if is_long && !self.quorum.is_given_up {
+            self.quorum.is_given_up = true;
             self.dispatcher.end_all();
         }
+    }
+
+    /// Whether there may soon be a leader though none is known: nothing is refused yet, or read
+    /// from what may be old.
+    pub(super) fn is_between_leaders(&self) -> bool {
+        let leaderless = self.raft.leadership().leader.is_none() && !self.raft.is_alone();
+        leaderless && !self.quorum.is_given_up
     }
 
     /// Takes in a message of consensus, whose sender the transport has made sure of.
@@ -86,6 +105,9 @@ impl Manager {
         if message.from() != from {
             let claimed = message.from();
             tracing::warn!("manager {from} sends raft messages of manager {claimed}");
+            return;
+        }
+        if self.installing.is_some() {
             return;
         }
         match self.raft.step(message) {
@@ -120,16 +142,20 @@ impl Manager {
         let leads = self.raft.leads();
         let term = self.raft.term();
         if self.leading && !(leads && self.quorum.led_term == term) {
-            self.lose();
+            self.lose(now);
         }
         let leader = (self.raft.leadership().leader, term);
         if leader != self.quorum.leader {
             self.quorum.leader = leader;
-            let since = self.quorum.leaderless_since;
-            self.quorum.leaderless_since = match leader.0 {
-                Some(_) => None,
-                None => since.or(Some(now)),
-            };
+            match leader.0 {
+                Some(id) if id == self.raft.id() => tracing::info!("this manager leads"),
+                Some(id) => tracing::info!("manager {id} leads"),
+                None => tracing::info!("no manager leads"),
+            }
+            if leader.0.is_some() {
+                self.quorum.leaderless_since = None;
+                self.quorum.is_given_up = false;
+            }
             self.drop_forwards(now);
             self.ask_reads_again(now);
             self.tell_again(now);
@@ -137,7 +163,7 @@ impl Manager {
         if !self.leading && leads {
             self.lead(now);
         }
-        if !self.is_about_to_lead() {
+        if !self.is_about_to_lead() && !self.is_between_leaders() {
             for (asker, request) in std::mem::take(&mut self.early) {
                 self.request(now, asker, request);
             }
@@ -158,8 +184,12 @@ impl Manager {
 
     /// Loses the lead. What was under way may have got into the log or not, and nobody here will
     /// know.
-    fn lose(&mut self) {
+    fn lose(&mut self, now: Time) {
         self.leading = false;
+        // The next leader cannot know; what else it needs it is told anew.
+        for seen in self.liveness.coming_back(now) {
+            self.reports.note(seen);
+        }
         self.dirty = Dirty::default();
         self.timers = Timers::default();
         self.liveness = Liveness::default();

@@ -30,7 +30,7 @@ pub struct Reports {
 }
 
 impl Reports {
-    fn note(&mut self, seen: Seen) {
+    pub fn note(&mut self, seen: Seen) {
         if seen.sight == Sight::Heard {
             // What was seen before says as much, and more.
             self.seen.entry(seen.node).or_insert(seen);

@@ -1,33 +1,32 @@
 //! Runs a manager: brings it its events, carries out its effects, and owns its store, whose writes
 //! happen one after another on the pool of threads. Decides nothing.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
+mod runner;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use futures_lite::future::{or, pending};
 
-use crate::host::clock;
 use crate::host::rng::Rng;
-use crate::host::wait::{blocking, sleep};
-use crate::manager::certify::certify;
 use crate::manager::dispatcher::SessionId;
 use crate::manager::figures::Figures;
 use crate::manager::genesis::{Genesis, genesis};
-use crate::manager::{Effect, Event, Fatal, Manager, RequestId};
+use crate::manager::run::runner::Runner;
+use crate::manager::snapshot::{Arrived, Outgoing};
+use crate::manager::{Fatal, Manager};
 use crate::model::change::Batch;
 use crate::model::record::{self, RecordError, Row};
 use crate::model::state::State;
 use crate::model::time::Time;
-use crate::raft::node::{Node, Persist};
+use crate::raft::message::Message;
+use crate::raft::node::Node;
 use crate::raft::record::{Anchor, RestoreError, Restored};
 use crate::store::error::StoreError;
 use crate::store::manager_store::{ManagerStore, Opened};
 use crate::wire::control::{ObjectEvent, Refusal, Request, Response};
+use crate::wire::peer::{PeerMessage, Whereabouts};
 use crate::wire::session::{ToAgent, ToManager};
 
 /// Requests and session messages that wait to be taken in before those who bring more must wait.
@@ -79,6 +78,11 @@ pub fn found(store: &mut ManagerStore, start: Genesis, now: Time) -> Result<Open
     })
 }
 
+/// A manager that has just got its raft id, and waits for the state from a leader.
+pub fn newcomer(raft_id: u64, seed: u64) -> Result<Manager, StartError> {
+    resume(Opened::default(), raft_id, seed)
+}
+
 /// The manager that goes on from what a store held. `seed` draws election timeouts.
 pub fn resume(opened: Opened, raft_id: u64, seed: u64) -> Result<Manager, StartError> {
     let index = opened.log.anchor.applied.index;
@@ -97,7 +101,37 @@ pub fn channel() -> (ManagerHandle, Inbox) {
         closed: closed_out,
         sessions: Arc::default(),
     };
-    (handle, Inbox { inputs, closed })
+    let inbox = Inbox {
+        inputs,
+        closed,
+        peers: None,
+    };
+    (handle, inbox)
+}
+
+impl Inbox {
+    /// A manager that is not alone: what it has for the others goes into `peers`. What does not
+    /// fit is lost, as on a bad link.
+    pub fn with_peers(mut self, peers: Sender<ToPeers>) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+}
+
+/// What a manager has for the others, by their raft ids. Whoever carries it tells this one, through
+/// its [`ManagerHandle`], what the others have for it.
+#[derive(Debug)]
+pub enum ToPeers {
+    /// Where they are from now on.
+    Know(BTreeMap<u64, Whereabouts>),
+    /// For [`ManagerHandle::hear_raft`]. On one link between two managers it keeps its order, and
+    /// nothing else should hold it up.
+    Raft { to: u64, message: Box<Message> },
+    /// For [`ManagerHandle::hear_peer`].
+    Message { to: u64, message: PeerMessage },
+    /// For [`ManagerHandle::hear_state`], frame by frame over a connection of its own. How it ended
+    /// is told with [`ManagerHandle::sent_state`], always, or that manager gets no further one.
+    State { to: u64, state: Box<Outgoing> },
 }
 
 /// Runs a manager until it is told to stop, or nobody can tell it anything any more.
@@ -107,21 +141,7 @@ pub async fn run(
     rng: Rng,
     inbox: Inbox,
 ) -> Result<(), RunError> {
-    let mut runner = Runner {
-        manager,
-        rng,
-        inbox,
-        store: Some(store),
-        jobs: VecDeque::new(),
-        writing: None,
-        is_full: false,
-        stopping: false,
-        requests: BTreeMap::new(),
-        next_request: 0,
-        sessions: BTreeMap::new(),
-        subscribers: Vec::new(),
-    };
-    runner.run().await
+    Runner::new(manager, store, rng, inbox).run().await
 }
 
 /// What others have of a running manager.
@@ -175,6 +195,35 @@ impl ManagerHandle {
         answer.recv().await.ok()
     }
 
+    /// Takes in a message of consensus. `from` is the raft id of the manager that the other end of
+    /// the connection has proved to be.
+    pub async fn hear_raft(&self, from: u64, message: Message) {
+        let message = Box::new(message);
+        self.hear(Input::Raft { from, message }).await;
+    }
+
+    /// The same for what managers say beside consensus.
+    pub async fn hear_peer(&self, from: u64, message: PeerMessage) {
+        let message = Box::new(message);
+        self.hear(Input::Peer { from, message }).await;
+    }
+
+    /// The same for a whole state.
+    pub async fn hear_state(&self, from: u64, state: Arrived) {
+        let state = Box::new(state);
+        self.hear(Input::State { from, state }).await;
+    }
+
+    /// What became of a [`ToPeers::State`].
+    pub async fn sent_state(&self, to: u64, arrived: bool) {
+        self.hear(Input::Sent { to, arrived }).await;
+    }
+
+    async fn hear(&self, input: Input) {
+        // Without a manager nobody needs to hear it.
+        let _ = self.inputs.send(input).await;
+    }
+
     /// Whether the manager still runs.
     pub fn is_running(&self) -> bool {
         !self.inputs.is_closed()
@@ -222,6 +271,8 @@ impl Drop for Session {
 pub struct Inbox {
     inputs: Receiver<Input>,
     closed: Receiver<SessionId>,
+    /// The way to the other managers, if there may be some.
+    peers: Option<Sender<ToPeers>>,
 }
 
 /// Everything that comes in from outside.
@@ -230,229 +281,23 @@ enum Input {
     Request(Box<Request>, Sender<Result<Response, Refusal>>),
     Open(SessionId, Sender<ToAgent>),
     Session(SessionId, Box<ToManager>),
+    Raft {
+        from: u64,
+        message: Box<Message>,
+    },
+    Peer {
+        from: u64,
+        message: Box<PeerMessage>,
+    },
+    State {
+        from: u64,
+        state: Box<Arrived>,
+    },
+    Sent {
+        to: u64,
+        arrived: bool,
+    },
     Subscribe(Sender<ObjectEvent>),
     Figures(Sender<Figures>),
     Stop,
-}
-
-/// What wakes the runner.
-enum Woken {
-    Input(Input),
-    Closed(SessionId),
-    Tick,
-    Written(Box<Written>),
-}
-
-/// One call of the store.
-enum Job {
-    Persist(Persist),
-    Checkpoint(Anchor, Vec<Row>),
-}
-
-/// A call of the store that has returned.
-struct Written {
-    store: ManagerStore,
-    job: Job,
-    result: Result<(), StoreError>,
-}
-
-struct Runner {
-    manager: Manager,
-    rng: Rng,
-    inbox: Inbox,
-    /// Here while no job has it.
-    store: Option<ManagerStore>,
-    jobs: VecDeque<Job>,
-    writing: Option<Pin<Box<dyn Future<Output = Written>>>>,
-    /// The log had no room: only a checkpoint can make some.
-    is_full: bool,
-    stopping: bool,
-    requests: BTreeMap<RequestId, Sender<Result<Response, Refusal>>>,
-    next_request: u64,
-    sessions: BTreeMap<SessionId, Sender<ToAgent>>,
-    subscribers: Vec<Sender<ObjectEvent>>,
-}
-
-impl Runner {
-    async fn run(&mut self) -> Result<(), RunError> {
-        self.step(Event::Tick)?;
-        while !(self.stopping && self.writing.is_none()) {
-            let woken = self.next().await;
-            self.take_in(woken)?;
-        }
-        Ok(())
-    }
-
-    async fn next(&mut self) -> Woken {
-        let now = clock::now();
-        let wait_ms = self.manager.due(now).map(|at| at.since_ms(now));
-        let Self {
-            writing,
-            inbox,
-            stopping,
-            ..
-        } = self;
-        let written = async {
-            match writing {
-                Some(writing) => Woken::Written(Box::new(writing.await)),
-                None => pending().await,
-            }
-        };
-        let tick = async {
-            match wait_ms {
-                Some(ms) => sleep(Duration::from_millis(ms)).await,
-                None => pending().await,
-            }
-            Woken::Tick
-        };
-        let input = async {
-            match inbox.inputs.recv().await {
-                Ok(input) => Woken::Input(input),
-                Err(_) if *stopping => pending().await,
-                Err(_) => Woken::Input(Input::Stop),
-            }
-        };
-        // After the inputs: a session's last words come before its end.
-        let closed = async {
-            match inbox.closed.recv().await {
-                Ok(session) => Woken::Closed(session),
-                Err(_) => pending().await,
-            }
-        };
-        or(or(written, tick), or(input, closed)).await
-    }
-
-    fn take_in(&mut self, woken: Woken) -> Result<(), RunError> {
-        let event = match woken {
-            Woken::Tick => Event::Tick,
-            Woken::Closed(session) => {
-                self.sessions.remove(&session);
-                Event::SessionClosed(session)
-            }
-            Woken::Written(written) => return self.written(*written),
-            Woken::Input(Input::Session(session, message)) => Event::Session(session, *message),
-            Woken::Input(Input::Request(request, answer)) => {
-                let id = RequestId(self.next_request);
-                self.next_request += 1;
-                self.requests.insert(id, answer);
-                Event::Request(id, request)
-            }
-            Woken::Input(Input::Open(session, to_agent)) => {
-                self.sessions.insert(session, to_agent);
-                return Ok(());
-            }
-            Woken::Input(Input::Subscribe(subscriber)) => {
-                self.subscribers.push(subscriber);
-                return Ok(());
-            }
-            Woken::Input(Input::Figures(asker)) => {
-                // Who asked may have gone meanwhile.
-                let _ = asker.try_send(self.manager.figures());
-                return Ok(());
-            }
-            Woken::Input(Input::Stop) => {
-                self.stopping = true;
-                Event::Stop
-            }
-        };
-        self.step(event)
-    }
-
-    /// Takes in one event, and what follows from it here.
-    fn step(&mut self, event: Event) -> Result<(), RunError> {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            for effect in self.manager.step(clock::now(), &mut self.rng, event) {
-                events.extend(self.carry_out(effect)?);
-            }
-        }
-        self.start_writing();
-        Ok(())
-    }
-
-    fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>, RunError> {
-        match effect {
-            // A manager that is alone has nobody to speak to.
-            Effect::Raft { .. } | Effect::ToPeer { .. } => {}
-            Effect::Persist(persist) => self.jobs.push_back(Job::Persist(persist)),
-            Effect::Checkpoint(anchor, rows) => {
-                self.jobs.push_back(Job::Checkpoint(anchor, rows));
-            }
-            Effect::Reply(id, answer) => {
-                let (state, rng) = (self.manager.state(), &mut self.rng);
-                let answer = answer.and_then(|answer| certify(state, clock::now(), rng, answer));
-                if let Some(asker) = self.requests.remove(&id) {
-                    // Who asked may have gone meanwhile.
-                    let _ = asker.try_send(answer);
-                }
-            }
-            Effect::ToAgent(session, message) => {
-                let agent = self.sessions.get(&session);
-                if agent.is_some_and(|agent| agent.try_send(message).is_err()) {
-                    self.sessions.remove(&session);
-                    return Ok(Some(Event::SessionClosed(session)));
-                }
-            }
-            Effect::CloseSession(session) => {
-                self.sessions.remove(&session);
-            }
-            Effect::Publish(event) => {
-                let takes = |to: &Sender<ObjectEvent>| to.try_send(event.clone()).is_ok();
-                self.subscribers.retain(takes);
-            }
-            Effect::Fatal(fatal) => return Err(RunError::Fatal(fatal)),
-        }
-        Ok(None)
-    }
-
-    /// Gives the store its next job if it is free. When the log is full, a checkpoint goes first.
-    fn start_writing(&mut self) {
-        let is_checkpoint = |job: &Job| matches!(job, Job::Checkpoint(..));
-        let next = match self.is_full {
-            true => self.jobs.iter().position(is_checkpoint),
-            false => Some(0),
-        };
-        let Some(mut store) = self.store.take() else {
-            return;
-        };
-        let Some(job) = next.and_then(|place| self.jobs.remove(place)) else {
-            self.store = Some(store);
-            return;
-        };
-        self.writing = Some(Box::pin(blocking(move || {
-            let result = match &job {
-                Job::Persist(write) => store.append(&write.entries, write.hard_state),
-                Job::Checkpoint(anchor, rows) => store.checkpoint(anchor, rows),
-            };
-            Written { store, job, result }
-        })));
-    }
-
-    fn written(&mut self, written: Written) -> Result<(), RunError> {
-        let Written { store, job, result } = written;
-        self.writing = None;
-        let fills_up = store.is_checkpoint_due();
-        self.store = Some(store);
-        let event = match (result, job) {
-            (Ok(()), Job::Persist(write)) => Event::Persisted(write.number),
-            (Ok(()), Job::Checkpoint(..)) => {
-                self.is_full = false;
-                Event::CheckpointDone
-            }
-            (Err(error), job) if matches!(error, StoreError::Full { .. }) => {
-                tracing::warn!("{error}; requests are refused until there is room");
-                if let write @ Job::Persist(_) = job {
-                    self.is_full = true;
-                    self.jobs.push_front(write);
-                }
-                Event::DiskFull(error.to_string())
-            }
-            (Err(error), _) => return Err(RunError::Store(error)),
-        };
-        self.step(event)?;
-        match fills_up {
-            true => self.step(Event::CheckpointWanted),
-            false => Ok(()),
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod control;
 mod join;
+mod fleet;
 mod property;
 mod resources;
 mod running;

@@ -4,12 +4,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
-use crate::model::id::{NetworkId, ServiceId, TaskId};
+use crate::model::id::{NetworkId, NodeId, ServiceId, TaskId};
 use crate::model::object::{
     Cluster, Config, Endpoint, JobStatus, Meta, Network, Node, Secret, Service, Task, TaskState,
     TaskStatus, UpdateState, UpdateStatus,
 };
 use crate::model::spec::service::{PortConfig, ServiceSpec};
+use crate::model::spec::task::GenericResource;
 use crate::model::state::{Object, ObjectId, State};
 use crate::model::time::Time;
 
@@ -110,6 +111,10 @@ impl State {
                 node.meta = stamp.moved(node.meta);
                 node.key = Some(*key);
             }),
+            Change::SetManager { id, manager } => self.change_node(*id, |node| {
+                node.meta = stamp.moved(node.meta);
+                node.manager.clone_from(manager);
+            }),
             Change::RemoveNode { id } => self.put(ObjectId::Node(*id), None),
             Change::CreateService { id, spec } => self.create_service(stamp, *id, spec),
             Change::UpdateService { id, spec } => self.update_service(stamp, *id, spec),
@@ -121,17 +126,9 @@ impl State {
             Change::CountUpdateFailure { task } => self.count_update_failure(stamp, *task),
             Change::RemoveService { id } => self.remove_service(*id),
             Change::CreateTask(new) => self.create_task(stamp, new),
-            Change::AssignTask { id, node, generic } => self.change_task(*id, |task| {
-                task.meta = stamp.moved(task.meta);
-                task.node = Some(*node);
-                task.generic.clone_from(generic);
-                task.status = TaskStatus {
-                    state: TaskState::Assigned,
-                    at: stamp.at,
-                    message: "scheduler assigned task to node".into(),
-                    ..TaskStatus::default()
-                };
-            }),
+            Change::AssignTask { id, node, generic } => {
+                self.assign_task(stamp, *id, *node, generic)
+            }
             Change::SetDesiredState { id, state } => self.change_task(*id, |task| {
                 task.meta = stamp.moved(task.meta);
                 task.desired_state = *state;
@@ -146,6 +143,20 @@ impl State {
             } => self.reach_task(stamp, *id, addresses, ports),
             _ => self.apply_resource_change(stamp, change),
         }
+    }
+
+    fn assign_task(&mut self, stamp: Stamp, id: TaskId, node: NodeId, generic: &[GenericResource]) {
+        self.change_task(id, |task| {
+            task.meta = stamp.moved(task.meta);
+            task.node = Some(node);
+            task.generic = generic.to_vec();
+            task.status = TaskStatus {
+                state: TaskState::Assigned,
+                at: stamp.at,
+                message: "scheduler assigned task to node".into(),
+                ..TaskStatus::default()
+            };
+        });
     }
 
     /// Networks, secrets and configs.

@@ -152,6 +152,11 @@ pub enum Change {
         addresses: Vec<(NetworkId, Ipv4Addr)>,
         ports: Vec<PortConfig>,
     },
+    /// The node has this place among the managers from now on, or none.
+    SetManager {
+        id: NodeId,
+        manager: Option<ManagerMember>,
+    },
 }
 
 /// A service that goes back to its previous spec.

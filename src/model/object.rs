@@ -9,7 +9,7 @@ use crate::model::address::Subnet;
 use crate::model::id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
-use crate::model::spec::node::{NodeDescription, NodeSpec};
+use crate::model::spec::node::{NodeDescription, NodeSpec, Role};
 use crate::model::spec::service::{PortConfig, ServiceMode, ServiceSpec};
 use crate::model::spec::task::{GenericResource, TaskSpec};
 use crate::model::spec::{ConfigSpec, SecretSpec};
@@ -55,6 +55,16 @@ pub struct Node {
     pub manager: Option<ManagerMember>,
     /// The digest of the public key that its certificate is for.
     pub key: Option<[u8; 32]>,
+}
+
+impl Node {
+    /// What the node is. A manager that was demoted is one until it has left the quorum.
+    pub fn role(&self) -> Role {
+        match self.manager {
+            Some(_) => Role::Manager,
+            None => self.spec.role,
+        }
+    }
 }
 
 /// What the managers know of a node's life.

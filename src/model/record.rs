@@ -66,6 +66,11 @@ pub fn row(state: &State, id: ObjectId) -> Result<Row, RecordError> {
     Ok((key(id), bytes))
 }
 
+/// The row of an object.
+pub fn encode_row(object: &Object) -> Result<(Vec<u8>, Vec<u8>), RecordError> {
+    Ok((key(id_of(object)), encode_object(object)?))
+}
+
 /// The state at `index` whose rows are `rows`, in any order.
 pub fn restore(
     index: u64,

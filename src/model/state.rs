@@ -50,6 +50,8 @@ pub struct State {
     index: u64,
     cluster: Option<Arc<Cluster>>,
     nodes: Table<Node>,
+    /// The nodes that have a place among the managers.
+    managers: BTreeSet<NodeId>,
     services: Table<Service>,
     tasks: Table<Task>,
     networks: Table<Network>,
@@ -96,6 +98,11 @@ impl State {
 
     pub fn nodes(&self) -> &Table<Node> {
         &self.nodes
+    }
+
+    /// The nodes that have a place among the managers.
+    pub fn managers(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.managers.iter().filter_map(|id| self.nodes.find(*id))
     }
 
     pub fn services(&self) -> &Table<Service> {
@@ -270,8 +277,7 @@ impl State {
                 std::mem::replace(&mut self.cluster, cluster).map(Object::Cluster)
             }
             (ObjectId::Node(id), object) => self
-                .nodes
-                .put(id, object.and_then(Object::node))
+                .put_node(id, object.and_then(Object::node))
                 .map(Object::Node),
             (ObjectId::Service(id), object) => self
                 .put_service(id, object.and_then(Object::service))
@@ -313,6 +319,14 @@ impl State {
         if !current && !used {
             self.put(ObjectId::TaskSpec(service, version), None);
         }
+    }
+
+    fn put_node(&mut self, id: NodeId, node: Option<Arc<Node>>) -> Option<Arc<Node>> {
+        match node.as_ref().is_some_and(|node| node.manager.is_some()) {
+            true => self.managers.insert(id),
+            false => self.managers.remove(&id),
+        };
+        self.nodes.put(id, node)
     }
 
     fn put_service(

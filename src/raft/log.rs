@@ -8,8 +8,8 @@ use raft_proto::eraftpb::{ConfState, Entry, HardState, Snapshot, SnapshotMetadat
 
 use crate::raft::record::{Anchor, Position, Restored};
 
-/// How much of the applied log is kept for followers that lag; beyond, they need the whole state.
-const KEPT_ENTRIES_MAX: u64 = 500;
+/// The most bytes of the applied log that are kept for followers that lag; beyond, they need the
+/// whole state.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// A log without a gap, from the entry after `before` on.
@@ -49,12 +49,12 @@ impl Log {
         self.conf_state = anchor.conf_state.clone().into();
     }
 
-    /// Drops the entries up to `applied`, but for some that a follower may still ask for.
-    pub fn compact(&mut self, applied: u64) {
+    /// Drops the entries up to `applied`, but for the last `kept` that a follower may ask for.
+    pub fn compact(&mut self, applied: u64, kept: u64) {
         let mut applied_count = self.offset(applied + 1).min(self.entries.len());
         let mut kept_bytes: usize = self.entries.iter().map(|entry| entry.data.len()).sum();
         while applied_count > 0 {
-            let few = u64::try_from(applied_count).is_ok_and(|count| count <= KEPT_ENTRIES_MAX);
+            let few = u64::try_from(applied_count).is_ok_and(|count| count <= kept);
             if few && kept_bytes <= KEPT_BYTES_MAX {
                 break;
             }
@@ -167,7 +167,7 @@ mod tests {
 
     #[track_caller]
     fn check(mut log: Log, applied: u64, first_after: u64) {
-        log.compact(applied);
+        log.compact(applied, 500);
         assert_eq!(log.first_index().unwrap(), first_after);
         assert_eq!(log.term(first_after - 1).unwrap(), 1);
         assert_eq!(log.term(first_after - 2).unwrap_err().to_string(), {

@@ -7,7 +7,7 @@ use crate::raft::record::NUMBER_MAX;
 
 /// What one member says to another. It is serialised as a part of a frame, which has the format
 /// number and the limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message(pub(super) eraftpb::Message);
 
 /// Why a message is not taken in. The sender is a manager or claims to be one, so this is a fault

@@ -286,12 +286,11 @@ impl Node {
         }
     }
 
-    /// Forgets the log up to `applied`, which the disk has in its checkpoint, but for the tail that
-    /// keeps followers from needing the whole state.
-    pub fn compact(&mut self, applied: u64) {
-        self.raw
-            .mut_store()
-            .compact(applied.min(self.applied.index));
+    /// Forgets the log up to `applied`, which the disk has in its checkpoint, but for the last
+    /// `kept` entries, which keep followers from needing the whole state.
+    pub fn compact(&mut self, applied: u64, kept: u64) {
+        let applied = applied.min(self.applied.index);
+        self.raw.mut_store().compact(applied, kept);
     }
 
     /// Who leads.

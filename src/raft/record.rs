@@ -1,5 +1,7 @@
 //! What consensus leaves on the disk, and starts from again.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use raft_proto::eraftpb;
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,8 @@ pub enum RestoreError {
     Number(u64),
     #[error("the members on disk are impossible")]
     Members(#[source] raft::Error),
+    #[error("the members on disk contradict each other")]
+    Contradiction,
 }
 
 /// Terms and indexes grow by one; no honest one comes near this, and raft adds to them unchecked.
@@ -68,6 +72,21 @@ pub struct ConfState {
     pub voters_outgoing: Vec<u64>,
     pub learners_next: Vec<u64>,
     pub auto_leave: bool,
+}
+
+impl ConfState {
+    /// Whether each member is named once, and nothing is on its way unless something is replaced.
+    fn is_consistent(&self) -> bool {
+        let is_once = |ids: &[u64]| ids.iter().collect::<BTreeSet<_>>().len() == ids.len();
+        let lists = [
+            &self.voters,
+            &self.learners,
+            &self.voters_outgoing,
+            &self.learners_next,
+        ];
+        let is_resting = self.learners_next.is_empty() && !self.auto_leave;
+        lists.iter().all(|ids| is_once(ids)) && (is_resting || !self.voters_outgoing.is_empty())
+    }
 }
 
 /// What stands in for the log up to `applied`, beside the state that has it applied.
@@ -137,7 +156,10 @@ impl Restored {
             let committed = commit;
             return Err(RestoreError::Behind { committed, applied });
         }
-        Ok(())
+        match self.anchor.conf_state.is_consistent() {
+            true => Ok(()),
+            false => Err(RestoreError::Contradiction),
+        }
     }
 }
 

@@ -88,9 +88,9 @@ impl MemoryDisk {
         self.device().capacity = capacity;
     }
 
-    /// Lets the next sync fail, which drops what it was to make durable.
-    pub fn fail_next_sync(&self) {
-        self.device().sync_fails = true;
+    /// Lets the next sync fail, which drops what it was to make durable, or not after all.
+    pub fn fail_next_sync(&self, fails: bool) {
+        self.device().sync_fails = fails;
     }
 
     /// Changes the bytes of a file behind everybody's back.
@@ -462,7 +462,7 @@ mod tests {
     fn a_failed_sync_drops_what_it_was_for() {
         let (disk, file) = written();
         file.write_at(0, &[2; 8192]).unwrap();
-        disk.fail_next_sync();
+        disk.fail_next_sync(true);
         assert!(file.sync().is_err());
         assert_eq!(read(&disk), [1; 4096]);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 
 use crate::transport::end::End;
-use crate::wire::session::{ToAgent, ToManager};
+use crate::wire::session::{Roster, ToAgent, ToManager};
 
 pub mod tls;
 pub mod local;
@@ -18,4 +18,7 @@ pub trait Dial {
 
     /// Begins a session with a manager.
     fn dial(&self) -> impl Future<Output = Result<End<ToManager, ToAgent>, Self::Error>>;
+
+    /// Hears who the managers are. Whoever knows only one way to one of them needs nothing of it.
+    fn learn(&self, _roster: Roster) {}
 }

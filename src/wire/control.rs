@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::address::Subnet;
 use crate::model::id::{NetworkId, NodeId, ServiceId};
-use crate::model::object::{Cluster, Config, Network, Node, Secret, Service, Task};
+use crate::model::object::{Cluster, Config, ManagerMember, Network, Node, Secret, Service, Task};
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
@@ -84,6 +84,15 @@ pub enum Request {
         shown: Shown,
         request: Vec<u8>,
     },
+
+    /// A node's daemon takes its place among the managers, or has a new address. Whoever takes it
+    /// in has made sure that the node itself asks. `held` is the raft id that its log and state are
+    /// under; `None` if it has none.
+    TakeSeat {
+        node: NodeId,
+        held: Option<u64>,
+        address: String,
+    },
 }
 
 impl Request {
@@ -103,7 +112,8 @@ impl Request {
             | Self::Secret(_)
             | Self::Configs(_)
             | Self::Config(_) => true,
-            Self::UpdateCluster { .. }
+            Self::TakeSeat { .. }
+            | Self::UpdateCluster { .. }
             | Self::UpdateNode { .. }
             | Self::RemoveNode { .. }
             | Self::CreateService(_)
@@ -164,6 +174,11 @@ pub enum Response {
     /// From the leader to the manager that was asked, which answers with [`Response::Certified`].
     Admitted(Admission),
     Certified(Certified),
+    /// Under which raft id a node is a manager, and who the others are.
+    Seat {
+        raft_id: u64,
+        members: Vec<ManagerMember>,
+    },
 }
 
 /// A node, and what only its managers know at the moment.
@@ -363,4 +378,17 @@ pub enum Refusal {
     OtherKey(NodeId),
     #[error("the manager cannot sign a certificate: {0}")]
     NoCertificate(String),
+    #[error("attempting to demote the last manager of the swarm")]
+    LastManager,
+    #[error("can't remove member from the raft: this would result in a loss of quorum")]
+    LosesQuorum,
+    #[error(
+        "node {0} is a cluster manager and is a member of the raft cluster. It must be demoted to \
+         worker before removal"
+    )]
+    NodeIsManager(NodeId),
+    #[error("node {0} is no manager; promote it first")]
+    NotManager(NodeId),
+    #[error("node {0} has another place among the managers by now; it must join anew")]
+    OldSeat(NodeId),
 }

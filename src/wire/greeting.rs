@@ -59,12 +59,14 @@ pub enum Purpose {
     Raft,
     /// A snapshot of the state, from one manager to another.
     Snapshot,
-    /// Requests that another manager passes on.
+    /// Whatever else managers say to each other.
     Request,
     /// What a manager asked an agent for on its session: exec, logs or bulk.
     Stream { id: u64 },
     /// To get an image that the manager's host has.
     Image,
+    /// To get a place among the managers.
+    Seat,
 }
 
 /// What a caller says first.

@@ -41,6 +41,18 @@ pub struct Renewal {
     pub request: Vec<u8>,
 }
 
+/// What a node says that shall be a manager, and wants its place among the others, or wants to
+/// know whether it still has the one that it holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seating {
+    pub held: Option<u64>,
+    /// Where its manager will be.
+    pub address: String,
+}
+
+/// The raft id of its place.
+pub type Seated = Result<u64, Refusal>;
+
 /// What is known of a node that wants a new certificate, by the old one, which it showed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shown {

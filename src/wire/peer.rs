@@ -11,6 +11,22 @@ use crate::model::spec::node::NodeDescription;
 use crate::wire::control::{Refusal, Request, Response};
 use crate::wire::session::StatusUpdate;
 
+/// The first words of a connection between managers, from the one that dialled: whom what follows
+/// is from and for, by raft id, and where the sender is found itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    pub from: u64,
+    pub to: u64,
+    pub address: String,
+}
+
+/// Which node's manager one is, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    pub node: NodeId,
+    pub address: String,
+}
+
 /// What one manager says to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PeerMessage {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::{NodeId, ServiceId, TaskId};
 use crate::model::object::{Slot, TaskState, TaskStatus};
 use crate::model::spec::Labels;
-use crate::model::spec::node::NodeDescription;
+use crate::model::spec::node::{NodeDescription, Role};
 use crate::model::spec::service::RegistryAuth;
 use crate::model::spec::task::{GenericResource, TaskSpec};
 use crate::wire::dependency::{Dependency, DependencyId};
@@ -64,6 +64,17 @@ pub enum ToAgent {
     /// How services are reached. Comes before the assignments that it goes with: whoever is about
     /// to end gets no new connections first.
     Reach(Reach),
+    /// Who the managers are, after the welcome and when it changes.
+    Managers(Roster),
+}
+
+/// Where a node finds managers, and whether it is one itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roster {
+    pub managers: Vec<String>,
+    pub role: Role,
+    /// The place that it has among the managers.
+    pub raft_id: Option<u64>,
 }
 
 /// What a node shall do, whole or as the difference between two versions.

@@ -1,19 +1,27 @@
 //! A fleet: hosts on a network of their own, one manager and its workers.
 
+use std::process::Output;
+
 use crate::host::Host;
 use crate::lan::Lan;
 use crate::tools;
 
 const CLOCK: &str = "echo \"I am $(hostname)\"; while true; do sleep 1; done";
 
-/// A manager, the first, and workers that have joined it, each with the image `bb:1`.
-struct Fleet {
-    hosts: Vec<Host>,
-    lan: Lan,
+/// A manager, the first, and hosts that have joined it, each with the image `bb:1`.
+pub struct Fleet {
+    pub hosts: Vec<Host>,
+    pub lan: Lan,
 }
 
 impl Fleet {
+    /// Hosts of which only the first is a manager.
     fn start(test: &str, count: usize) -> Option<Self> {
+        Self::start_with(test, count, 1)
+    }
+
+    /// Hosts of which the first so many are managers.
+    pub fn start_with(test: &str, count: usize, managers: usize) -> Option<Self> {
         if !tools::root() {
             return None;
         }
@@ -27,7 +35,16 @@ impl Fleet {
         hosts.iter().for_each(|host| host.load(busybox));
         hosts[0].skep(&["swarm", "init"]);
         let fleet = Self { hosts, lan };
-        fleet.hosts[1..].iter().for_each(|host| fleet.join(host));
+        for (number, host) in fleet.hosts.iter().enumerate().skip(1) {
+            fleet.join_as(
+                host,
+                if number < managers {
+                    "manager"
+                } else {
+                    "worker"
+                },
+            );
+        }
         fleet.until_ready(count);
         Some(fleet)
     }
@@ -37,22 +54,33 @@ impl Fleet {
     }
 
     fn token(&self) -> String {
-        let token = self
-            .manager()
-            .skep(&["swarm", "join-token", "-q", "worker"]);
+        self.token_of("worker")
+    }
+
+    fn token_of(&self, role: &str) -> String {
+        let token = self.manager().skep(&["swarm", "join-token", "-q", role]);
         token.trim().to_owned()
     }
 
     fn join(&self, host: &Host) {
+        self.join_as(host, "worker");
+    }
+
+    fn join_as(&self, host: &Host, role: &str) {
         let at = format!("{}:2377", self.lan.seat(0).address);
-        let joined = host.skep(&["swarm", "join", "--token", &self.token(), &at]);
-        assert_eq!(joined, "This node joined a swarm as a worker.\n");
+        let joined = host.skep(&["swarm", "join", "--token", &self.token_of(role), &at]);
+        assert_eq!(joined, format!("This node joined a swarm as a {role}.\n"));
     }
 
     /// What a column of `node ls` says of a host.
     fn node(&self, number: usize, column: &str) -> String {
+        self.node_at(0, number, column)
+    }
+
+    /// The same, as a host sees it.
+    pub fn node_at(&self, at: usize, number: usize, column: &str) -> String {
         let format = format!("{{{{.Hostname}}}} {{{{.{column}}}}}");
-        let nodes = self.manager().skep(&["node", "ls", "--format", &format]);
+        let nodes = self.hosts[at].skep(&["node", "ls", "--format", &format]);
         let start = format!("{} ", self.lan.seat(number).hostname);
         let found = nodes.lines().find_map(|line| line.strip_prefix(&start));
         found.unwrap_or("absent").trim().to_owned()
@@ -67,10 +95,16 @@ impl Fleet {
 
     /// Creates a service of tasks that go on until they are stopped.
     fn create(&self, name: &str, replicas: &str) {
-        self.manager().skep(&[
+        let created = self.try_create_at(0, name, replicas);
+        assert!(created.status.success(), "{created:?}");
+    }
+
+    /// The same at any host, which may fail.
+    pub fn try_create_at(&self, at: usize, name: &str, replicas: &str) -> Output {
+        self.hosts[at].try_skep(&[
             "service",
             "create",
-            "-q",
+            "--detach",
             "--name",
             name,
             "--replicas",
@@ -79,15 +113,13 @@ impl Fleet {
             "sh",
             "-c",
             CLOCK,
-        ]);
+        ])
     }
 
-    /// How many tasks of a service a host shall run and does, as the manager sees it.
-    fn running_on(&self, number: usize, service: &str) -> usize {
+    /// How many tasks of a service a host shall run and does, as another one sees it.
+    fn running_on_at(&self, at: usize, number: usize, service: &str) -> usize {
         let format = "{{.Node}} {{.DesiredState}} {{.CurrentState}}";
-        let tasks = self
-            .manager()
-            .skep(&["service", "ps", service, "--format", format]);
+        let tasks = self.hosts[at].skep(&["service", "ps", service, "--format", format]);
         let start = format!("{} Running Running", self.lan.seat(number).hostname);
         tasks
             .lines()
@@ -96,10 +128,13 @@ impl Fleet {
     }
 
     fn spread(&self, service: &str) -> Vec<usize> {
+        self.spread_at(0, service)
+    }
+
+    pub fn spread_at(&self, at: usize, service: &str) -> Vec<usize> {
         let hosts = 0..self.hosts.len();
-        hosts
-            .map(|number| self.running_on(number, service))
-            .collect()
+        let running = hosts.map(|number| self.running_on_at(at, number, service));
+        running.collect()
     }
 
     fn tasks(&self, service: &str) -> usize {
@@ -283,6 +318,6 @@ fn a_host_whose_cable_was_out_comes_back_by_itself() {
 }
 
 /// How many containers run on a host.
-fn container_count(host: &Host) -> usize {
+pub fn container_count(host: &Host) -> usize {
     host.skep(&["container", "ls", "-q"]).lines().count()
 }

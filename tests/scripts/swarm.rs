@@ -12,7 +12,7 @@ use futures_lite::future::{self, BoxedLocal};
 use skep::agent::{self, Agent, Farewell};
 use skep::api;
 use skep::api::context::{
-    Cluster, ClusterError, Context, Host, Init, Join, MemberState, Membership,
+    Cluster, ClusterError, Context, Host, Init, Join, Loss, MemberState, Membership,
 };
 use skep::api::events::Events;
 use skep::api::execs::Execs;
@@ -329,7 +329,7 @@ impl Cluster for Members {
         let is_member = self.running.borrow().is_some();
         let left = match (is_member, force) {
             (false, _) => Err(ClusterError::NotPartOfSwarm),
-            (true, false) => Err(ClusterError::LastManager),
+            (true, false) => Err(ClusterError::StillManager(Loss::Everything)),
             (true, true) => {
                 self.running.replace(None);
                 Ok(())

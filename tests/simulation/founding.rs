@@ -1,5 +1,6 @@
 //! What every story begins with.
 
+use skep::host::rng::Rng;
 use skep::manager::genesis::{Genesis, genesis};
 use skep::model::change::{Batch, Change, NewNode};
 use skep::model::id::{ClusterId, NodeId, SecretId};
@@ -11,8 +12,9 @@ use skep::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
 use skep::model::time::Time;
 use skep::model::trust::{JoinToken, TokenSecret, Trust};
 
-pub const START: Time = Time(1_800_000_000_000);
-pub const HOSTS: u64 = 3;
+use crate::world::address_of;
+
+const START: Time = Time(1_800_000_000_000);
 /// Secrets that services may name.
 pub const SECRETS: u64 = 3;
 
@@ -30,11 +32,17 @@ pub fn secret(number: u64) -> SecretReference {
 }
 
 /// The first log entry: the swarm, the managers' nodes, and the other hosts.
-pub fn founding(managers: u64) -> Batch {
+pub fn founding(managers: u64, hosts: u64, dice: &mut Rng) -> Batch {
+    let mut spec = ClusterSpec::default();
+    if dice.below(2) == 0 {
+        // The log is soon too short for whoever lags.
+        spec.raft.snapshot_interval = 20;
+        spec.raft.log_entries_for_slow_followers = dice.below(4);
+    }
     let token = |byte| JoinToken::new(TokenSecret([byte; 16]));
     let start = Genesis {
         cluster: ClusterId(1),
-        spec: ClusterSpec::default(),
+        spec,
         address_pools: vec!["10.0.0.0/8".into()],
         subnet_size: 24,
         data_path_port: 4789,
@@ -61,10 +69,10 @@ pub fn founding(managers: u64) -> Batch {
             ..SecretSpec::default()
         },
     }));
-    changes.extend((2..=HOSTS.max(managers)).map(|number| {
+    changes.extend((2..=hosts).map(|number| {
         let member = ManagerMember {
             raft_id: number,
-            address: format!("127.0.0.{number}:2377"),
+            address: address_of(usize::try_from(number - 1).unwrap()),
         };
         let manager = Some(member).filter(|_| number <= managers);
         let role = match manager {

@@ -12,9 +12,14 @@ use skep::agent::{Agent, Effect};
 use skep::host::rng::Rng;
 use skep::manager::dispatcher::SessionId;
 use skep::model::id::{NodeId, TaskId};
-use skep::model::spec::node::NodeDescription;
+use skep::model::object::TaskState;
+use skep::model::spec::node::{NodeDescription, Role};
 use skep::model::time::Time;
 use skep::wire::dependency::Dependency;
+use skep::wire::session::{Assignment, Assignments, Roster};
+
+use crate::clock::Clock;
+use crate::world::address_of;
 
 /// How the images of jobs begin.
 pub const JOB: &str = "job";
@@ -40,8 +45,17 @@ pub struct Host {
     /// Nothing reaches the manager before this.
     pub isolated_until: Time,
     pub containers: BTreeMap<ContainerId, Container>,
-    /// Every task that the manager gave this host.
+    /// Every task that a manager gave this host.
     pub assigned: BTreeSet<TaskId>,
+    /// What it was last told to make of its tasks.
+    pub wanted: BTreeMap<TaskId, TaskState>,
+    /// The tasks of a full assignment that has not been told to its end.
+    parts: BTreeMap<TaskId, TaskState>,
+    pub clock: Clock,
+    /// What it knows of the managers.
+    pub roster: Roster,
+    /// It looks from time to time whether it is the manager that it shall be.
+    pub looks: bool,
 }
 
 #[derive(Debug)]
@@ -49,6 +63,7 @@ pub struct Container {
     record: Record,
     state: State,
     health: Health,
+    was_unhealthy: bool,
 }
 
 #[derive(Debug)]
@@ -67,8 +82,25 @@ pub struct Outcome {
 }
 
 impl Host {
-    pub fn new(node: NodeId, rng: Rng) -> Self {
+    /// A host that is off. The first so many are managers.
+    pub fn new(node: NodeId, managers: u64, rng: Rng) -> Self {
+        let count = usize::try_from(managers).unwrap();
+        let number = u64::try_from(node.0).unwrap();
+        let role = match node.0 <= managers.into() {
+            true => Role::Manager,
+            false => Role::Worker,
+        };
+        let managers = (0..count).map(address_of).collect();
         Self {
+            wanted: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            clock: Clock::default(),
+            roster: Roster {
+                managers,
+                role,
+                raft_id: (role == Role::Manager).then_some(number),
+            },
+            looks: false,
             node,
             agent: None,
             rng,
@@ -78,6 +110,36 @@ impl Host {
             containers: BTreeMap::new(),
             assigned: BTreeSet::new(),
         }
+    }
+
+    /// Takes note of what a manager says of tasks.
+    pub fn told(&mut self, assignments: &Assignments) {
+        let state = |task: &Assignment| (task.task, task.desired_state);
+        match assignments {
+            Assignments::Part { tasks } => self.parts.extend(tasks.iter().map(state)),
+            Assignments::Full { tasks, .. } => {
+                self.wanted = std::mem::take(&mut self.parts);
+                self.wanted.extend(tasks.iter().map(state));
+            }
+            Assignments::Difference {
+                set,
+                desired,
+                removed,
+                ..
+            } => {
+                self.wanted.extend(set.iter().map(state));
+                self.wanted.extend(desired.iter().copied());
+                self.wanted.retain(|task, _| !removed.contains(task));
+            }
+        }
+        self.assigned.extend(self.wanted.keys());
+        self.assigned.extend(self.parts.keys());
+    }
+
+    /// When its agent wants to be woken.
+    pub fn due(&self) -> Option<Time> {
+        let due = self.agent.as_ref()?.due()?;
+        Some(self.clock.when(due))
     }
 
     /// A daemon starts; what it finds of an earlier one's.
@@ -113,6 +175,12 @@ impl Host {
         })
     }
 
+    /// Whether a container of the task has been unhealthy.
+    pub fn was_unhealthy(&self, task: TaskId) -> bool {
+        let mut containers = self.containers.values();
+        containers.any(|c| c.was_unhealthy && c.record.attempt.task == task)
+    }
+
     /// Whether a container of the task runs here.
     pub fn runs(&self, task: TaskId) -> bool {
         self.running().any(|attempt| attempt.task == task)
@@ -142,6 +210,7 @@ impl Host {
                     record,
                     state: State::Prepared,
                     health,
+                    was_unhealthy: false,
                 };
                 self.containers
                     .insert(container.record.attempt.container, container);
@@ -181,6 +250,7 @@ impl Host {
             .get_mut(&container)
             .filter(|c| c.is_running())?;
         container.health = health;
+        container.was_unhealthy |= health == Health::Unhealthy;
         Some(container.record.attempt)
     }
 
@@ -240,7 +310,11 @@ impl Order {
             Effect::Stop(attempt) => (attempt, Self::Stop),
             Effect::Kill(attempt) => (attempt, Self::Kill),
             Effect::Remove(attempt) => (attempt, Self::Remove(attempt)),
-            Effect::Send(_) | Effect::Reach(_) | Effect::HangUp | Effect::Done => return None,
+            Effect::Send(_)
+            | Effect::Learn(_)
+            | Effect::Reach(_)
+            | Effect::HangUp
+            | Effect::Done => return None,
         })
     }
 }

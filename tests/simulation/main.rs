@@ -8,6 +8,7 @@
 //! `SEED` on if that is given too, and says how many a second.
 
 mod checkers;
+mod clock;
 mod founding;
 mod host;
 mod seat;

@@ -1,24 +1,31 @@
 //! One story: users want things while everything fails, then nothing fails any more.
 
+mod picture;
+mod trouble;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use skep::host::rng::Rng;
-use skep::model::spec::node::{Availability, NodeSpec};
+use skep::model::object::Node;
+use skep::model::spec::node::{Availability, NodeSpec, Role};
 use skep::model::spec::service::{
     FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
 };
 use skep::wire::control::{Request, ServiceUpdate};
 
 use crate::checkers::nothing_lost::NUMBER;
-use crate::founding::{HOSTS, SECRETS, founding, secret};
+use crate::founding::{SECRETS, founding, secret};
 use crate::host::{Host, JOB};
-use crate::world::{Faults, World};
+use crate::story::trouble::Troubles;
+use crate::world::World;
 
 /// How long the swarm may take when nothing fails any more: the longest back-off and some more.
 const HEAL_MS: u64 = 15 * 60_000;
 /// By then the last container has crashed that was going to.
 const LAST_CRASH_MS: u64 = 60_000;
 const ELECT_MS: u64 = 10_000;
+const SHAPE_MS: u64 = 60_000;
 const DEPLOY_MS: u64 = 30_000;
 const REMOVE_MS: u64 = 5 * 60_000;
 const LOOK_MS: u64 = 1_000;
@@ -32,49 +39,18 @@ pub struct Story {
     /// Counts the services, and all specs.
     services: u64,
     specs: u64,
-    rates: Rates,
-}
-
-/// In a thousand, for each turn of the story.
-struct Rates {
-    cut: u64,
-    kill: u64,
-    reboot: u64,
-    isolate: u64,
-    kill_manager: u64,
-    power_cut: u64,
-    split: u64,
-    drain: u64,
+    troubles: Troubles,
 }
 
 impl Story {
-    /// A swarm of three hosts, and one, three or five managers. The seed draws which faults there
-    /// are, and how many.
+    /// A swarm of three hosts or more, and one, three or five managers. The seed draws which faults
+    /// there are, and how many.
     pub fn new(seed: u64) -> Self {
         let mut dice = Rng::from_seed(seed);
         let managers = [1, 3, 3, 5][usize::try_from(dice.below(4)).unwrap()];
-        let mut world = World::new(seed, &founding(managers), managers, HOSTS);
-        let mut rate = |most: u64| match dice.below(2) {
-            0 => 0,
-            _ => dice.below(most),
-        };
-        world.faults = Faults {
-            crash: rate(800),
-            order: rate(300),
-            stall: rate(200),
-            loss: rate(200),
-            latency_ms: 10 + rate(400),
-        };
-        let rates = Rates {
-            cut: rate(200),
-            kill: rate(200),
-            reboot: rate(100),
-            isolate: rate(100),
-            kill_manager: rate(400),
-            power_cut: rate(1_000),
-            split: rate(300),
-            drain: rate(200),
-        };
+        let hosts = managers.max(3) + dice.below(2);
+        let mut world = World::new(seed, &founding(managers, hosts, &mut dice), managers, hosts);
+        let troubles = Troubles::draw(&mut dice, &mut world.faults);
         (0..world.seats.len()).for_each(|seat| world.start_manager(seat));
         (0..world.hosts.len()).for_each(|host| world.start_daemon(host));
         Self {
@@ -82,7 +58,7 @@ impl Story {
             dice,
             services: 0,
             specs: 0,
-            rates,
+            troubles,
         }
     }
 
@@ -98,6 +74,11 @@ impl Story {
             story.world.leader().is_some()
         });
         self.world.check_healed();
+        self.expect(
+            "the managers are those that shall be",
+            SHAPE_MS,
+            Self::is_shaped,
+        );
         self.open_all();
         self.world.run(LAST_CRASH_MS);
         self.expect(
@@ -161,84 +142,7 @@ impl Story {
             }
             _ => {}
         }
-        let host = self.draw(self.world.hosts.len());
-        self.disturb_host(host);
-        let seat = self.draw(self.world.seats.len());
-        self.disturb_manager(seat);
-        // What is off comes back, sooner or later.
-        if self.world.hosts[host].agent.is_none() && self.dice.below(2) == 0 {
-            self.world.start_daemon(host);
-        }
-        for seat in 0..self.world.seats.len() {
-            if self.world.seats[seat].manager.is_none() && self.dice.below(2) == 0 {
-                self.world.start_manager(seat);
-            }
-        }
-        if self.dice.below(3) == 0 {
-            self.world.net.cut.clear();
-        }
-    }
-
-    fn disturb_host(&mut self, host: usize) {
-        if self.happens(self.rates.cut) {
-            self.world.cut(host);
-        }
-        if self.happens(self.rates.kill) {
-            self.world.kill_daemon(host);
-        }
-        if self.happens(self.rates.reboot) {
-            self.world.kill_daemon(host);
-            self.world.hosts[host].reboot();
-        }
-        if self.happens(self.rates.isolate) {
-            let ms = self.dice.below(30_000);
-            self.world.hosts[host].isolated_until = self.world.now.plus_ms(ms);
-            self.world.cut(host);
-        }
-        if self.happens(self.rates.drain) {
-            let wishes = [
-                Availability::Active,
-                Availability::Pause,
-                Availability::Drain,
-            ];
-            let wish = self.draw(wishes.len());
-            let zone = ["", ZONE][self.draw(2)];
-            self.make(host, wishes[wish], zone);
-        }
-    }
-
-    fn disturb_manager(&mut self, seat: usize) {
-        if self.happens(self.rates.kill_manager) {
-            // The leader is the one that it hurts most.
-            let is_leader = self.dice.below(2) == 0;
-            let seat = self.world.leader().filter(|_| is_leader).unwrap_or(seat);
-            let with_power = self.happens(self.rates.power_cut);
-            if self.world.seats[seat].manager.is_some() {
-                self.world.kill_manager(seat, with_power);
-            }
-        }
-        if self.happens(self.rates.split) {
-            self.world.split();
-        }
-    }
-
-    fn heal(&mut self) {
-        self.world.faults = Faults {
-            latency_ms: 10,
-            ..Faults::default()
-        };
-        self.world.net.cut.clear();
-        for seat in 0..self.world.seats.len() {
-            if self.world.seats[seat].manager.is_none() {
-                self.world.start_manager(seat);
-            }
-        }
-        for host in 0..self.world.hosts.len() {
-            self.world.hosts[host].isolated_until = self.world.now;
-            if self.world.hosts[host].agent.is_none() {
-                self.world.start_daemon(host);
-            }
-        }
+        self.disturb();
     }
 
     #[track_caller]
@@ -247,11 +151,9 @@ impl Story {
         // What was asked for last is not in the log yet.
         self.world.run(LOOK_MS);
         while !is_so(self) {
-            let picture = self.picture();
-            assert!(
-                self.world.now < end,
-                "not within {within_ms} ms: {what}\n{picture}"
-            );
+            if self.world.now >= end {
+                panic!("not within {within_ms} ms: {what}\n{}", self.picture());
+            }
             self.world.run(LOOK_MS);
         }
     }
@@ -266,17 +168,18 @@ impl Story {
                 .filter(move |host| host.runs(task))
                 .count()
         };
+        let hosts = self.world.hosts.len() as u64;
         let mut wanted = 0;
         let all_run = state.services().iter().all(|service| {
             let tasks = state.tasks_of_service(service.id);
             let tasks = tasks.filter(|task| service.executes(task));
             if service.job.is_some() {
-                let total = service.job_size().map_or(HOSTS, |size| size.total);
+                let total = service.job_size().map_or(hosts, |size| size.total);
                 let complete = tasks.filter(|task| task.has_completed());
                 let slots: BTreeSet<_> = complete.map(|task| task.slot).collect();
                 return slots.len() as u64 == total;
             }
-            let replicas = service.replicas().unwrap_or(HOSTS);
+            let replicas = service.replicas().unwrap_or(hosts);
             let replicas = usize::try_from(replicas).unwrap();
             wanted += replicas;
             tasks.map(|task| runs(task.id)).sum::<usize>() == replicas
@@ -302,10 +205,30 @@ impl Story {
     }
 
     fn is_agreed(&self) -> bool {
-        let seats = self.world.seats.iter();
-        let mut states = seats.map(|seat| seat.manager.as_ref().unwrap().state().index());
+        let managers = self.world.seats.iter().filter_map(|s| s.manager.as_ref());
+        let mut states = managers.map(|manager| manager.state().index());
         let first = states.next();
         states.all(|index| Some(index) == first)
+    }
+
+    /// Whether those are managers that shall be, all of them voters.
+    fn is_shaped(&self) -> bool {
+        let state = self.world.state().unwrap();
+        let is_manager = |node: &&Arc<Node>| node.spec.role == Role::Manager;
+        let shall_be = state.nodes().iter().filter(is_manager);
+        let wanted: Option<BTreeSet<_>> = shall_be
+            .map(|node| Some(node.manager.as_ref()?.raft_id))
+            .collect();
+        let are: BTreeSet<_> = self.world.seats.iter().filter_map(|s| s.raft_id).collect();
+        let leader = self
+            .world
+            .leader()
+            .and_then(|seat| self.world.seats[seat].raft());
+        leader.is_some_and(|leader| {
+            let members = leader.conf_state();
+            let voters: BTreeSet<_> = members.voters.into_iter().collect();
+            members.learners.is_empty() && wanted.as_ref() == Some(&voters) && are == voters
+        })
     }
 
     fn create(&mut self, mode: ServiceMode) {
@@ -368,15 +291,22 @@ impl Story {
     }
 
     fn make(&mut self, host: usize, availability: Availability, zone: &str) {
+        self.respec(host, |spec| {
+            spec.availability = availability;
+            spec.labels = [("zone".to_owned(), zone.to_owned())].into();
+        });
+    }
+
+    fn respec(&mut self, host: usize, change: impl FnOnce(&mut NodeSpec)) {
         let Some(state) = self.world.state() else {
             return;
         };
-        let node = state.nodes().find(self.world.hosts[host].node).unwrap();
-        let spec = NodeSpec {
-            availability,
-            labels: [("zone".to_owned(), zone.to_owned())].into(),
-            ..node.spec.clone()
+        // Who knows most may have yet to hear of the swarm.
+        let Some(node) = state.nodes().find(self.world.hosts[host].node) else {
+            return;
         };
+        let mut spec = node.spec.clone();
+        change(&mut spec);
         let (node, version) = (node.id.to_string(), node.meta.version);
         self.world.ask(Request::UpdateNode {
             node,
@@ -413,42 +343,6 @@ impl Story {
 
     fn happens(&mut self, rate: u64) -> bool {
         self.dice.below(1_000) < rate
-    }
-
-    /// What there is, for whoever has to find out why a story fails.
-    fn picture(&self) -> String {
-        let state = self.world.state().unwrap();
-        let nodes = state.nodes().iter().map(|node| {
-            let availability = node.spec.availability;
-            format!("{}: {:?} {availability:?}", node.id, node.status.state)
-        });
-        let services = state.services().iter();
-        let services = services.map(|s| format!("{}: {:?}", s.spec.name, s.replicas()));
-        let tasks = state.tasks().iter().map(|task| {
-            let (wish, is) = (task.desired_state.name(), task.status.state.name());
-            let (name, error) = (task.name(), &task.status.error);
-            let ago_ms = self.world.now.since_ms(task.status.at);
-            format!(
-                "{name} {} on {:?}: {wish}/{is} {ago_ms} ms ago {error}",
-                task.id, task.node
-            )
-        });
-        let containers = self.world.hosts.iter().flat_map(|host| {
-            host.containers
-                .values()
-                .map(move |there| format!("{}: {there}", host.node))
-        });
-        let managers = self.world.seats.iter().map(|seat| {
-            let index = seat.manager.as_ref().map(|m| m.state().index());
-            format!("manager {}: {index:?} {:?}", seat.raft_id, seat.raft())
-        });
-        let lines: Vec<_> = managers
-            .chain(nodes)
-            .chain(services)
-            .chain(tasks)
-            .chain(containers)
-            .collect();
-        lines.join("\n")
     }
 }
 

@@ -1,29 +1,30 @@
 //! Time, links, and who is woken when: the only place where anything happens.
 
+mod agents;
 mod containers;
 mod links;
+mod managers;
 mod net;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use skep::agent::Event as AgentEvent;
 use skep::agent::containers::{Attempt, ContainerId, Health};
-use skep::agent::{Effect as AgentEffect, Event as AgentEvent};
 use skep::host::rng::Rng;
 use skep::manager::dispatcher::SessionId;
-use skep::manager::{Effect, Event, Manager, RequestId};
+use skep::manager::{Event, Manager, RequestId};
 use skep::model::change::Batch;
 use skep::model::id::NodeId;
 use skep::model::state::State;
 use skep::model::time::Time;
-use skep::wire::control::{Refusal, Request, Response};
 use skep::wire::frame;
-use skep::wire::session::{Assignments, ToAgent};
 
 use crate::checkers::Checkers;
 use crate::host::{Host, Order};
-use crate::seat::{Job, Seat};
+use crate::seat::Seat;
 use crate::world::links::Line;
+use crate::world::managers::Asker;
 use crate::world::net::{Mail, Net};
 
 /// Things that may happen at one moment before time must go on.
@@ -38,12 +39,16 @@ pub struct Faults {
     pub order: u64,
     /// The disk of a manager stalls for seconds.
     pub stall: u64,
-    /// A message between managers is lost.
+    /// A message between managers is lost, or comes twice.
     pub loss: u64,
-    /// The longest that one takes.
+    pub echo: u64,
+    /// A state on its way to a manager is cut off or comes in with other bytes.
+    pub damage: u64,
+    /// The longest that a message takes.
     pub latency_ms: u64,
 }
 
+/// The swarm's machines: the host and the seat of a number are one.
 pub struct World {
     pub now: Time,
     pub dice: Rng,
@@ -52,7 +57,7 @@ pub struct World {
     pub seats: Vec<Seat>,
     pub hosts: Vec<Host>,
     checkers: Checkers,
-    requests: BTreeMap<RequestId, Request>,
+    requests: BTreeMap<RequestId, Asker>,
     lines: BTreeMap<SessionId, Line>,
     queue: BTreeMap<(Time, u64), Happening>,
     count: u64,
@@ -72,10 +77,18 @@ enum Happening {
         lives: (u64, u64),
         mail: Mail,
     },
+    StateSent {
+        seat: usize,
+        life: u64,
+        to: u64,
+        arrived: bool,
+    },
     Dial {
         host: usize,
         life: u64,
     },
+    /// The host looks whether it is the manager that it shall be.
+    Claim(usize),
     Written {
         seat: usize,
         life: u64,
@@ -96,19 +109,22 @@ enum Happening {
         container: ContainerId,
         health: Health,
     },
+    /// A sleep that began before a clock was set is over.
+    Wake(usize),
 }
 
 impl World {
-    /// Hosts that are off, and managers that are off.
+    /// Hosts that are off, the first of which are managers.
     pub fn new(seed: u64, founding: &Batch, managers: u64, hosts: u64) -> Self {
         let mut dice = Rng::from_seed(seed);
         let voters: Vec<_> = (1..=managers).collect();
-        let seats = voters
-            .iter()
-            .map(|id| Seat::founded(*id, &voters, founding, dice.fork("manager")))
-            .collect();
+        let seats = (1..=hosts).map(|id| match id <= managers {
+            true => Seat::founded(id, &voters, founding, dice.fork("manager")),
+            false => Seat::empty(dice.fork("manager")),
+        });
+        let seats = seats.collect();
         let hosts = (1..=hosts)
-            .map(|node| Host::new(NodeId(node.into()), dice.fork("host")))
+            .map(|node| Host::new(NodeId(node.into()), managers, dice.fork("host")))
             .collect();
         Self {
             now: founding.at,
@@ -151,43 +167,6 @@ impl World {
         self.checkers.healed(self.state().unwrap());
     }
 
-    /// A user asks some manager.
-    pub fn ask(&mut self, request: Request) {
-        let seat = usize::try_from(self.dice.below(self.seats.len() as u64)).unwrap();
-        self.count += 1;
-        let id = RequestId(self.count);
-        self.checkers.asked(&request);
-        self.requests.insert(id, request.clone());
-        self.step_manager(seat, Event::Request(id, Box::new(request)));
-    }
-
-    pub fn start_manager(&mut self, seat: usize) {
-        self.seats[seat].start();
-        self.step_manager(seat, Event::Tick);
-    }
-
-    /// What was not written is lost, and every session ends.
-    pub fn kill_manager(&mut self, seat: usize, with_power: bool) {
-        match with_power {
-            true => self.seats[seat].cut_power(),
-            false => self.seats[seat].kill(),
-        }
-        self.cut_seat(seat);
-    }
-
-    pub fn start_daemon(&mut self, host: usize) {
-        let found = self.hosts[host].start_daemon();
-        self.step_agent(host, AgentEvent::Adopted(found));
-        self.dial_after(host, 10);
-    }
-
-    pub fn kill_daemon(&mut self, host: usize) {
-        self.hosts[host].agent = None;
-        if let Some(session) = self.hosts[host].session.take() {
-            self.end_up(session);
-        }
-    }
-
     /// Lets everything happen that happens within this time.
     pub fn run(&mut self, ms: u64) {
         let end = self.now.plus_ms(ms);
@@ -210,28 +189,20 @@ impl World {
 
     fn next(&self) -> Option<Time> {
         let queue = self.queue.first_key_value().map(|((at, _), _)| *at);
-        let managers = self
-            .seats
-            .iter()
-            .filter_map(|seat| seat.manager.as_ref()?.due(self.now));
-        let agents = self
-            .hosts
-            .iter()
-            .filter_map(|host| host.agent.as_ref()?.due());
+        let managers = self.seats.iter().filter_map(|seat| seat.due(self.now));
+        let agents = self.hosts.iter().filter_map(Host::due);
         agents.chain(queue).chain(managers).min()
     }
 
     fn tick(&mut self) {
         for seat in 0..self.seats.len() {
-            let manager = self.seats[seat].manager.as_ref();
-            let due = manager.and_then(|manager| manager.due(self.now));
+            let due = self.seats[seat].due(self.now);
             if due.is_some_and(|due| due <= self.now) {
                 self.step_manager(seat, Event::Tick);
             }
         }
         for host in 0..self.hosts.len() {
-            let agent = self.hosts[host].agent.as_ref();
-            let due = agent.and_then(|agent| agent.due());
+            let due = self.hosts[host].due();
             if due.is_some_and(|due| due <= self.now) {
                 self.step_agent(host, AgentEvent::Tick);
             }
@@ -241,21 +212,8 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         self.now.0.hash(&mut self.trace);
         match happening {
-            Happening::ToManager(session, bytes) => {
-                bytes.hash(&mut self.trace);
-                let line = self.lines.get(&session).filter(|line| !line.is_cut);
-                if let Some(seat) = line.map(|line| line.seat) {
-                    let message = frame::decode(&bytes).unwrap();
-                    self.step_manager(seat, Event::Session(session, message));
-                }
-            }
-            Happening::ToAgent(session, bytes) => {
-                bytes.hash(&mut self.trace);
-                let line = self.lines.get(&session).filter(|line| !line.is_cut);
-                if let Some(host) = line.map(|line| line.host) {
-                    self.tell_agent(host, session, frame::decode(&bytes).unwrap());
-                }
-            }
+            Happening::ToManager(session, bytes) => self.manager_hears(session, &bytes),
+            Happening::ToAgent(session, bytes) => self.agent_hears(session, &bytes),
             Happening::ManagerHearsEnd(session) => {
                 if let Some(line) = self.lines.remove(&session) {
                     self.step_manager(line.seat, Event::SessionClosed(session));
@@ -268,17 +226,21 @@ impl World {
                 lives,
                 mail,
             } => {
-                let (Mail::Raft(bytes) | Mail::Peer(bytes)) = &mail;
-                bytes.hash(&mut self.trace);
+                mail.hash(&mut self.trace);
                 self.deliver(from, to, lives, &mail);
             }
-            Happening::Dial { host, life } => self.dial(host, life),
-            Happening::Written { seat, life } if life == self.seats[seat].life => {
-                for event in self.seats[seat].write_next() {
-                    self.step_manager(seat, event);
-                }
+            Happening::StateSent {
+                seat,
+                life,
+                to,
+                arrived,
+            } if life == self.seats[seat].life => {
+                self.step_manager(seat, Event::SnapshotSent { to, arrived });
             }
-            Happening::Written { .. } => {}
+            Happening::StateSent { .. } => {}
+            Happening::Dial { host, life } => self.dial(host, life),
+            Happening::Claim(host) => self.claim(host),
+            Happening::Written { seat, life } => self.written(seat, life),
             Happening::Ordered {
                 host,
                 life,
@@ -300,122 +262,51 @@ impl World {
                 container,
                 health,
             } => self.health_changes(host, container, health),
-        }
-    }
-
-    fn step_manager(&mut self, seat: usize, event: Event) {
-        let now = self.now;
-        let Seat {
-            manager: Some(manager),
-            rng,
-            raft_id,
-            life,
-            ..
-        } = &mut self.seats[seat]
-        else {
-            return;
-        };
-        let effects = manager.step(now, rng, event);
-        self.checkers.stepped((*raft_id, *life), manager);
-        for effect in effects {
-            match effect {
-                Effect::Raft { to, message } => self.send_raft(seat, to, &message),
-                Effect::ToPeer { to, message } => self.send_peer(seat, to, &message),
-                Effect::Persist(persist) => self.write(seat, Job::Persist(persist)),
-                Effect::Checkpoint(anchor, rows) => {
-                    self.write(seat, Job::Checkpoint(anchor, rows));
-                }
-                Effect::ToAgent(session, message) => {
-                    self.check_told(seat, session, &message);
-                    self.send_down(session, &message);
-                }
-                Effect::CloseSession(session) => self.end_down(session),
-                Effect::Reply(id, answer) => self.answered(id, &answer),
-                Effect::Publish(_) => {}
-                Effect::Fatal(fatal) => panic!("{fatal}"),
+            Happening::Wake(host) => {
+                self.step_manager(host, Event::Tick);
+                self.step_agent(host, AgentEvent::Tick);
             }
         }
     }
 
-    fn check_told(&self, seat: usize, session: SessionId, message: &ToAgent) {
-        let state = self.seats[seat].manager.as_ref().map(Manager::state);
-        if let Some((state, line)) = state.zip(self.lines.get(&session)) {
-            self.checkers
-                .tells(state, self.hosts[line.host].node, message);
+    fn manager_hears(&mut self, session: SessionId, bytes: &[u8]) {
+        bytes.hash(&mut self.trace);
+        let line = self.lines.get(&session).filter(|line| !line.is_cut);
+        if let Some(seat) = line.map(|line| line.seat) {
+            let message = frame::decode(bytes).unwrap();
+            self.step_manager(seat, Event::Session(session, message));
         }
     }
 
-    fn answered(&mut self, id: RequestId, answer: &Result<Response, Refusal>) {
-        let request = self.requests.remove(&id).expect("answered twice");
-        self.checkers.answered(&request, answer);
+    fn agent_hears(&mut self, session: SessionId, bytes: &[u8]) {
+        bytes.hash(&mut self.trace);
+        let line = self.lines.get(&session).filter(|line| !line.is_cut);
+        if let Some(host) = line.map(|line| line.host) {
+            self.tell_agent(host, session, frame::decode(bytes).unwrap());
+        }
     }
 
-    fn write(&mut self, seat: usize, job: Job) {
-        let stalls = self.dice.below(1_000) < self.faults.stall;
-        let takes_ms = match stalls {
-            true => 3_000,
-            false => 1 + self.dice.below(20),
-        };
-        let (life, at) = self.seats[seat].push(self.now, takes_ms, job);
-        self.at(at, Happening::Written { seat, life });
+    /// A machine's clock is set. Who sleeps is woken as if it had not been.
+    pub fn set_clock(&mut self, host: usize, ahead_ms: i64) {
+        let wakes = [self.seats[host].due(self.now), self.hosts[host].due()];
+        self.seats[host].clock.set(ahead_ms);
+        self.hosts[host].clock.set(ahead_ms);
+        for at in wakes.into_iter().flatten() {
+            self.at(at.max(self.now), Happening::Wake(host));
+        }
     }
 
-    fn tell_agent(&mut self, host: usize, session: SessionId, message: ToAgent) {
-        if self.hosts[host].session != Some(session) {
-            return;
-        }
-        if let ToAgent::Assignments(assignments) = &message {
-            let tasks = match assignments {
-                Assignments::Full { tasks, .. } | Assignments::Part { tasks } => tasks,
-                Assignments::Difference { set, .. } => set,
-            };
-            self.hosts[host]
-                .assigned
-                .extend(tasks.iter().map(|task| task.task));
-        }
-        self.step_agent(host, AgentEvent::Message(message));
+    /// Whose address an agent was told.
+    fn seat_of(&self, address: &str) -> Option<usize> {
+        (0..self.seats.len()).find(|seat| address == address_of(*seat))
     }
 
-    fn step_agent(&mut self, host: usize, event: AgentEvent) {
-        let now = self.now;
-        let Host {
-            agent: Some(agent),
-            rng,
-            life,
-            session,
-            ..
-        } = &mut self.hosts[host]
-        else {
-            return;
-        };
-        let (life, session) = (*life, *session);
-        for effect in agent.step(now, rng, event) {
-            match effect {
-                AgentEffect::Send(message) => self.send_up(session, &message),
-                AgentEffect::Reach(_) => {}
-                AgentEffect::HangUp => {
-                    self.hosts[host].session = None;
-                    session.into_iter().for_each(|session| self.end_up(session));
-                    self.dial_after(host, 1_000);
-                }
-                effect => {
-                    let (attempt, order) = Order::of(effect).unwrap();
-                    if matches!(order, Order::Remove(_)) {
-                        self.cancel_preparation(host, attempt);
-                    }
-                    let ms = 1 + self.dice.below(200);
-                    self.after(
-                        ms,
-                        Happening::Ordered {
-                            host,
-                            life,
-                            attempt,
-                            order,
-                        },
-                    );
-                }
-            }
-        }
+    fn draw(&mut self, below: usize) -> usize {
+        usize::try_from(self.dice.below(below as u64)).unwrap()
+    }
+
+    fn happens(&mut self, rate: u64) -> bool {
+        self.dice.below(1_000) < rate
     }
 
     fn after(&mut self, ms: u64, happening: Happening) {
@@ -426,4 +317,9 @@ impl World {
         self.count += 1;
         self.queue.insert((at, self.count), happening);
     }
+}
+
+/// Where the manager of a machine is found.
+pub fn address_of(seat: usize) -> String {
+    format!("127.0.0.{}:2377", seat + 1)
 }

@@ -11,7 +11,7 @@ use hyper::Request;
 use serde_json::{Value, json};
 
 use super::Rig;
-use crate::api::context::{Cluster, ClusterError, Init, Join, MemberState, Membership};
+use crate::api::context::{Cluster, ClusterError, Init, Join, Loss, MemberState, Membership};
 use crate::api::types::registry::AuthConfig;
 use crate::host::clock;
 use crate::host::rng::Rng;
@@ -132,7 +132,9 @@ impl Cluster for Rc<Managed> {
     }
 
     fn leave(&self, _: bool) -> BoxedLocal<Result<(), ClusterError>> {
-        Box::pin(future::ready(Err(ClusterError::LastManager)))
+        Box::pin(future::ready(Err(ClusterError::StillManager(
+            Loss::Everything,
+        ))))
     }
 }
 

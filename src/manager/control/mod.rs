@@ -5,6 +5,7 @@ pub mod filters;
 pub mod resources;
 pub mod services;
 pub mod nodes;
+pub mod members;
 pub mod networks;
 pub mod join;
 
@@ -26,6 +27,7 @@ const SPEC_BYTES_MAX: usize = 500 << 10;
 pub struct Presence {
     pub leader: Option<u64>,
     pub reachable: BTreeSet<u64>,
+    pub voters: BTreeSet<u64>,
 }
 
 /// The answer to a request that changes nothing; `None` for one that does.
@@ -100,7 +102,12 @@ fn read_resource(state: &State, request: &Request) -> Option<Result<Response, Re
 }
 
 /// Puts what a request changes into the draft, all of it or, if it is refused, nothing.
-pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<Response, Refusal> {
+pub fn write(
+    draft: &mut Draft<'_>,
+    presence: &Presence,
+    request: Request,
+    rng: &mut Rng,
+) -> Result<Response, Refusal> {
     match request {
         Request::UpdateCluster {
             version,
@@ -111,7 +118,7 @@ pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<R
             node,
             version,
             spec,
-        } => nodes::update(draft, &node, version, spec),
+        } => nodes::update(draft, presence, &node, version, spec),
         Request::RemoveNode { node, force } => nodes::remove(draft, &node, force),
         Request::CreateService(spec) => services::create(draft, spec, rng),
         Request::UpdateService {
@@ -138,6 +145,11 @@ pub fn write(draft: &mut Draft<'_>, request: Request, rng: &mut Rng) -> Result<R
         Request::RemoveNetwork(network) => networks::remove(draft, &network),
         Request::Join(host) => join::join(draft, *host, rng),
         Request::Renew { shown, request } => join::renew(draft, shown, request),
+        Request::TakeSeat {
+            node,
+            held,
+            address,
+        } => members::take_seat(draft, node, held, address, rng),
         // Everything else is answered by `read`.
         _ => Ok(done()),
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::manager::control::{Presence, check_spec, check_version, done, lookup};
+use crate::manager::control::{Presence, check_spec, check_version, done, lookup, members};
 use crate::manager::draft::Draft;
 use crate::model::change::Change;
 use crate::model::object::{Cluster, Node, NodeState};
 use crate::model::spec::cluster::ClusterSpec;
-use crate::model::spec::node::NodeSpec;
+use crate::model::spec::node::{NodeSpec, Role};
 use crate::model::state::State;
 use crate::model::trust::NewTokens;
 use crate::model::validate;
@@ -29,7 +29,8 @@ pub fn view(presence: &Presence, node: &Arc<Node>) -> NodeView {
     NodeView {
         node: node.clone(),
         leader: member.is_some() && member == presence.leader,
-        reachable: member.is_some_and(|id| presence.reachable.contains(&id)),
+        // One that has yet to get the log is of no help to a quorum.
+        reachable: member.is_some_and(|id| presence.has(id)),
     }
 }
 
@@ -51,6 +52,7 @@ pub fn update_cluster(
 
 pub fn update(
     draft: &mut Draft<'_>,
+    presence: &Presence,
     reference: &str,
     version: u64,
     spec: NodeSpec,
@@ -58,11 +60,10 @@ pub fn update(
     let node = lookup::node(draft.state(), reference)?.clone();
     let id = node.id;
     check_version(ObjectKind::Node, id, node.meta.version, version)?;
-    let mut problems = validate::node(&spec);
-    if spec.role != node.spec.role {
-        problems.push("Role: promoting and demoting are not supported yet".to_owned());
+    check_spec(ObjectKind::Node, &spec, validate::node(&spec))?;
+    if node.spec.role == Role::Manager && spec.role == Role::Worker {
+        members::check_demotion(draft.state(), presence, &node)?;
     }
-    check_spec(ObjectKind::Node, &spec, problems)?;
     draft.push(Change::UpdateNode { id, spec });
     Ok(done())
 }
@@ -71,11 +72,7 @@ pub fn remove(draft: &mut Draft<'_>, reference: &str, force: bool) -> Result<Res
     let node = lookup::node(draft.state(), reference)?;
     let id = node.id;
     if node.manager.is_some() {
-        return Err(Refusal::InUse {
-            kind: ObjectKind::Node,
-            name: id.to_string(),
-            by: "it is a manager; demote it to a worker first".to_owned(),
-        });
+        return Err(Refusal::NodeIsManager(id));
     }
     if node.status.state != NodeState::Down && !force {
         return Err(Refusal::NodeNotDown(id));

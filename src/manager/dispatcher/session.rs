@@ -9,7 +9,7 @@ use crate::model::id::{NodeId, TaskId};
 use crate::model::object::{Task, TaskState};
 use crate::model::spec::node::NodeDescription;
 use crate::model::state::State;
-use crate::wire::session::{Assignment, Assignments, ToAgent};
+use crate::wire::session::{Assignment, Assignments, Roster, ToAgent};
 
 /// The most tasks of one message, and the most bytes but for its last task's.
 const TASKS_PER_MESSAGE: usize = 100;
@@ -23,6 +23,8 @@ pub struct Session {
     pub description: Option<Box<NodeDescription>>,
     /// It said that it comes back soon, so that its end is no news.
     pub coming_back: bool,
+    /// What it was told of the managers.
+    pub roster: Option<Roster>,
     /// Counts the assignments that were sent.
     version: u64,
     told: BTreeMap<TaskId, TaskState>,
@@ -35,6 +37,7 @@ impl Session {
             id,
             description,
             coming_back: false,
+            roster: None,
             version: 0,
             told: BTreeMap::new(),
             needs: Needs::default(),

@@ -132,6 +132,7 @@ fn words(said: &[Said]) -> String {
         ToAgent::Dependencies { set, released } => {
             format!("depend on {}, not on {}", set.len(), released.len())
         }
+        ToAgent::Managers(roster) => roster.managers.join(" "),
         ToAgent::Assignments(Assignments::Full { version, tasks }) => {
             let tasks: Vec<_> = tasks.iter().map(|task| task.task.0.to_string()).collect();
             format!("full {version}: {}", tasks.join(" "))
@@ -153,10 +154,12 @@ fn words(said: &[Said]) -> String {
             format!("{from} to {to}: {}", parts.join(", "))
         }
     };
-    // That there are no services to reach is told whenever a session begins.
-    let nothing = |said: &&Said| {
-        matches!(said, Said::Send(_, ToAgent::Reach(news))
-            if news.services.is_empty() && news.removed.is_empty())
+    // That there are no services to reach is told whenever a session begins; who the managers are
+    // is told in a test of its own.
+    let nothing = |said: &&Said| match said {
+        Said::Send(_, ToAgent::Reach(news)) => news.services.is_empty() && news.removed.is_empty(),
+        Said::Send(_, ToAgent::Managers(_)) => true,
+        _ => false,
     };
     let said = said.iter().filter(|said| !nothing(said));
     let words = said.map(|said| match said {

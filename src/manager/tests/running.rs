@@ -33,7 +33,7 @@ fn run<T>(
     }))
 }
 
-async fn names(handle: &ManagerHandle) -> Vec<String> {
+pub(super) async fn names(handle: &ManagerHandle) -> Vec<String> {
     let Ok(Response::Services(views)) = handle.request(Request::Services(Filters::default())).await
     else {
         panic!("no services");
@@ -73,7 +73,7 @@ fn a_failed_sync_ends_the_manager_and_answers_nobody() {
     let disk = MemoryDisk::default();
     let (ended, answer) = run(&disk, async |handle| {
         handle.request(create_request("web", 1)).await.unwrap();
-        disk.fail_next_sync();
+        disk.fail_next_sync(true);
         handle.request(create_request("db", 1)).await
     });
     assert!(matches!(ended, Err(RunError::Store(_))), "{ended:?}");
@@ -110,6 +110,8 @@ fn an_agent_gets_its_tasks_and_its_end_is_seen() {
                 heartbeat_ms: 2_000
             })
         ));
+        let managers = session.receive().await;
+        assert!(matches!(managers, Some(ToAgent::Managers(_))));
         let reach = session.receive().await;
         assert!(matches!(reach, Some(ToAgent::Reach(_))));
         let full = session.receive().await;

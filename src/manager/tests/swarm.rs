@@ -1,11 +1,14 @@
 //! One manager, whose disk is a list, and one agent that runs everything at once.
 
+mod agent;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::host::rng::Rng;
 use crate::manager::dispatcher::SessionId;
 use crate::manager::genesis::{Genesis, genesis};
+use crate::manager::tests::swarm::agent::Agent;
 use crate::manager::{Effect, Event, Manager, RequestId};
 use crate::model::change::Batch;
 use crate::model::id::{ClusterId, NodeId, TaskId};
@@ -20,7 +23,7 @@ use crate::model::trust::tests::a_trust;
 use crate::raft::node::{Node, Persist};
 use crate::raft::record::{Anchor, Entry, HardState, Position, Restored};
 use crate::wire::control::{Refusal, Request, Response, ServiceUpdate};
-use crate::wire::session::{Assignment, Assignments, StatusUpdate, ToAgent, ToManager};
+use crate::wire::session::{Assignment, StatusUpdate, ToManager};
 
 pub const NODE: NodeId = NodeId(7);
 const HEARTBEAT_MS: u64 = 2_000;
@@ -71,15 +74,6 @@ struct Disk {
     is_held: bool,
     is_full: bool,
     held: Vec<Persist>,
-}
-
-/// The agent's side.
-#[derive(Default)]
-struct Agent {
-    session: Option<SessionId>,
-    version: u64,
-    parts: Vec<Assignment>,
-    tasks: BTreeMap<TaskId, (Assignment, TaskState)>,
 }
 
 pub struct Swarm {
@@ -400,9 +394,15 @@ impl Swarm {
             Effect::CloseSession(session) if self.agent.session == Some(session) => {
                 self.agent.session = None;
             }
-            Effect::ToAgent(..) | Effect::CloseSession(_) | Effect::Publish(_) => {}
-            Effect::Raft { .. } | Effect::ToPeer { .. } => panic!("who is there?"),
+            Effect::ToAgent(..)
+            | Effect::CloseSession(_)
+            | Effect::Publish(_)
+            | Effect::Stopped
+            | Effect::Peers(_) => {}
+            // Nobody is there: a host that joined as a manager has yet to start it.
+            Effect::Raft { .. } | Effect::SendSnapshot { .. } => {}
             Effect::Fatal(fatal) => panic!("{fatal}"),
+            other => panic!("who is there? {other:?}"),
         }
         None
     }
@@ -447,50 +447,6 @@ impl Disk {
             entries: self.entries.clone(),
         };
         Manager::new(state, Node::new(1, log, 1).unwrap())
-    }
-}
-
-impl Agent {
-    fn take_in(&mut self, message: ToAgent) {
-        let ToAgent::Assignments(assignments) = message else {
-            return;
-        };
-        match assignments {
-            Assignments::Part { tasks } => self.parts.extend(tasks),
-            Assignments::Full { version, tasks } => {
-                self.version = version;
-                let mut all = std::mem::take(&mut self.parts);
-                all.extend(tasks);
-                let known = std::mem::take(&mut self.tasks);
-                for task in all {
-                    let state = known
-                        .get(&task.task)
-                        .map_or(task.state, |(_, state)| *state);
-                    self.tasks.insert(task.task, (task, state));
-                }
-            }
-            Assignments::Difference {
-                from,
-                to,
-                set,
-                desired,
-                removed,
-            } => {
-                assert_eq!(from, self.version);
-                self.version = to;
-                for task in set {
-                    let state = task.state;
-                    self.tasks.insert(task.task, (task, state));
-                }
-                for (id, state) in desired {
-                    self.tasks.get_mut(&id).unwrap().0.desired_state = state;
-                }
-                for id in removed {
-                    let (_, state) = self.tasks.remove(&id).unwrap();
-                    assert_ne!(state, TaskState::Running, "a running task was taken away");
-                }
-            }
-        }
     }
 }
 

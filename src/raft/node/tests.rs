@@ -303,4 +303,13 @@ fn an_impossible_disk_is_refused() {
         &|r| r.anchor.conf_state.learners = vec![1],
         "the members on disk are impossible",
     );
+    let contradiction = "the members on disk contradict each other";
+    check(
+        &|restored| restored.anchor.conf_state.auto_leave = true,
+        contradiction,
+    );
+    check(
+        &|restored| restored.anchor.conf_state.voters = vec![1, 1],
+        contradiction,
+    );
 }

@@ -28,8 +28,10 @@ use crate::wire::image::IMAGE_FRAME_BYTES_MAX;
 use crate::wire::join::JOINING_BYTES_MAX;
 
 /// How long a peer may leave what was sent without a sign that it came, and how long it may be
-/// silent before it is asked for one.
+/// silent before it is asked for one. Who has other managers to turn to, or is waited for by them,
+/// has to know sooner: an agent finds another one before it is missed.
 const UNANSWERED_MS_MAX: u32 = 20_000;
+const UNANSWERED_MS_MAX_LIVE: u32 = 3_000;
 const SILENT: Duration = Duration::from_secs(30);
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
@@ -97,10 +99,15 @@ impl Connection {
     /// Takes frames as long as its purpose needs from now on.
     pub(super) fn greeted(&self, purpose: Purpose) {
         self.state.borrow_mut().frame_bytes_max = match purpose {
-            Purpose::Join | Purpose::Renew => JOINING_BYTES_MAX,
+            Purpose::Join | Purpose::Renew | Purpose::Seat => JOINING_BYTES_MAX,
             Purpose::Image => IMAGE_FRAME_BYTES_MAX,
             _ => FRAME_BYTES_MAX,
         };
+        if let Purpose::Session | Purpose::Raft | Purpose::Request = purpose {
+            let socket = self.socket.get_ref();
+            // It was set before, so it can be; if not, the longer time stands.
+            let _ = sockopt::set_tcp_user_timeout(socket, UNANSWERED_MS_MAX_LIVE);
+        }
     }
 
     /// The address that this side has in the connection.

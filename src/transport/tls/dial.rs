@@ -22,6 +22,9 @@ use crate::wire::session::{ToAgent, ToManager};
 /// How long it may take until a call is answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long it may take until somebody is there at all.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
 /// Whoever calls managers, and how it knows them.
 #[derive(Clone, Debug)]
 pub struct Caller(Calling);
@@ -83,7 +86,11 @@ impl Caller {
     async fn call(&self, address: SocketAddr, purpose: Purpose) -> Result<Connection, DialError> {
         let failed = |source| DialError::Connection { address, source };
         let ungreeted = |source| DialError::Greeting { address, source };
-        let socket = Async::<TcpStream>::connect(address).await;
+        let nobody = async {
+            sleep(CONNECT_WITHIN).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        let socket = or(Async::<TcpStream>::connect(address), nobody).await;
         let socket = socket.map_err(|source| DialError::Connect { address, source })?;
         let config = self.0.config.clone();
         let mut connection = Connection::client(socket, config).map_err(failed)?;
@@ -127,6 +134,11 @@ impl ManagerDialer {
     /// Knows these managers from now on.
     pub fn learn(&self, managers: Vec<SocketAddr>) {
         self.managers.replace(managers.into());
+    }
+
+    /// Whether it knows any manager.
+    pub fn knows_any(&self) -> bool {
+        !self.managers.borrow().is_empty()
     }
 }
 

@@ -229,6 +229,7 @@ fn admit(
         Purpose::Snapshot => ("send a snapshot", true),
         Purpose::Request => ("pass on requests", true),
         Purpose::Image => ("get an image", false),
+        Purpose::Seat => ("take a place among the managers", true),
     };
     let chain = connection.chain();
     if chain.is_empty() {

@@ -1,12 +1,16 @@
 //! What must never happen, whatever fails: one file each.
 
+mod delays;
 mod jobs;
+mod logs_match;
 pub mod nothing_lost;
 mod one_leader;
+mod one_per_slot;
 mod own_secrets;
 mod own_tasks;
 mod same_state;
 mod states_grow;
+mod stops_as_told;
 mod updates;
 
 use std::sync::Arc;
@@ -15,15 +19,18 @@ use skep::agent::containers::Record;
 use skep::manager::Manager;
 use skep::model::id::{NodeId, TaskId};
 use skep::model::state::State;
+use skep::raft::record::Entry;
 use skep::wire::control::{Refusal, Request, Response};
 use skep::wire::dependency::Dependency;
 use skep::wire::session::ToAgent;
 
-use crate::host::Host;
+use crate::host::{Host, Order};
 
 /// Everything that is looked at while a story is told.
 #[derive(Debug, Default)]
 pub struct Checkers {
+    delays: delays::Checker,
+    logs_match: logs_match::Checker,
     one_leader: one_leader::Checker,
     same_state: same_state::Checker,
     states_grow: states_grow::Checker,
@@ -39,6 +46,8 @@ impl Checkers {
             self.states_grow.look(life, manager.state());
             self.jobs.look(manager.state());
             updates::look(manager.state());
+            self.delays.look(manager.state());
+            one_per_slot::check(manager.state());
         }
         self.nothing_lost.look(manager);
     }
@@ -46,6 +55,16 @@ impl Checkers {
     /// A container of a task has ended by itself.
     pub fn ended(&mut self, task: TaskId, code: u8) {
         self.jobs.ended(task, code);
+    }
+
+    /// A manager is about to write entries of the log.
+    pub fn persists(&mut self, entries: &[Entry]) {
+        self.logs_match.look(entries);
+    }
+
+    /// An agent wants something of its host's runtime.
+    pub fn orders(&self, host: &Host, task: TaskId, order: &Order) {
+        stops_as_told::check(host, task, order);
     }
 
     /// A user is about to ask for something.

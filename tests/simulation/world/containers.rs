@@ -29,12 +29,13 @@ impl World {
             let starts = matches!(order, Order::Start(_));
             self.checkers.runs(&self.hosts, host, attempt.task, starts);
         }
-        let fails = self.dice.below(1_000) < self.faults.order;
+        let fails = self.happens(self.faults.order);
         let health = match self.dice.below(3) {
             0 => Health::Starting,
             _ => Health::Unchecked,
         };
-        let outcome = self.hosts[host].carry_out(order, self.now, fails, health);
+        let now = self.hosts[host].clock.at(self.now);
+        let outcome = self.hosts[host].carry_out(order, now, fails, health);
         let container = attempt.container;
         let started = match outcome.news {
             Some(News::Started(started)) => Some(started),
@@ -44,44 +45,40 @@ impl World {
             self.health_follows(host, container);
         }
         if started.is_some() {
-            let crashes = self.dice.below(1_000) < self.faults.crash;
+            let crashes = self.happens(self.faults.crash);
             let code = u8::from(crashes && self.dice.below(4) > 0);
             let within_ms = match crashes {
                 true => Some(60_000),
                 false => self.hosts[host].is_of_job(container).then_some(20_000),
             };
-            if let Some(ms) = within_ms.map(|most| self.dice.below(most)) {
-                self.after(
-                    ms,
-                    Happening::Ends {
-                        host,
-                        container,
-                        code,
-                    },
-                );
+            if let Some(ms) = within_ms {
+                self.ends_within(ms, host, container, code);
             }
         }
         if let Some(code) = outcome.ends {
-            let ms = self.dice.below(3_000);
-            self.after(
-                ms,
-                Happening::Ends {
-                    host,
-                    container,
-                    code,
-                },
-            );
+            self.ends_within(3_000, host, container, code);
         }
         if let Some(news) = outcome.news {
             self.step_agent(host, AgentEvent::Container { attempt, news });
         }
     }
 
+    fn ends_within(&mut self, ms: u64, host: usize, container: ContainerId, code: u8) {
+        let ms = self.dice.below(ms);
+        let ends = Happening::Ends {
+            host,
+            container,
+            code,
+        };
+        self.after(ms, ends);
+    }
+
     pub(super) fn container_ends(&mut self, host: usize, container: ContainerId, code: u8) {
         let attempt = self.hosts[host]
             .running()
             .find(|a| a.container == container);
-        let news = self.hosts[host].end(container, code, self.now);
+        let now = self.hosts[host].clock.at(self.now);
+        let news = self.hosts[host].end(container, code, now);
         if let Some((attempt, news)) = attempt.zip(news) {
             self.checkers.ended(attempt.task, code);
             self.step_agent(host, AgentEvent::Container { attempt, news });
@@ -98,7 +95,7 @@ impl World {
         };
         let ms = self.dice.below(3_000);
         self.after(ms, change(Health::Healthy));
-        if self.dice.below(1_000) < self.faults.crash {
+        if self.happens(self.faults.crash) {
             let ms = self.dice.below(60_000);
             self.after(ms, change(Health::Unhealthy));
         }

@@ -70,7 +70,14 @@ impl World {
         if dialler.agent.is_none() || dialler.life != life || dialler.session.is_some() {
             return;
         }
-        let seat = usize::try_from(self.dice.below(self.seats.len() as u64)).unwrap();
+        let known = &self.hosts[host].roster.managers;
+        let mut seats: Vec<_> = known.iter().filter_map(|a| self.seat_of(a)).collect();
+        // Who knows only managers that are gone is told by a user where to find others.
+        if self.dice.below(8) == 0 {
+            seats = (0..self.seats.len()).collect();
+        }
+        let place = self.draw(seats.len());
+        let seat = seats[place];
         let is_off = self.seats[seat].manager.is_none();
         if is_off || self.hosts[host].isolated_until > self.now {
             return self.dial_after(host, 1_000);

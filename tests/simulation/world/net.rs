@@ -1,8 +1,9 @@
-//! The network between managers: messages are late, lost, and held up by partitions.
+//! The network between managers: messages are late, lost, doubled, and held up by partitions.
 
 use std::collections::BTreeSet;
 
 use skep::manager::Event;
+use skep::manager::snapshot::{Arrived, Incoming, Outgoing};
 use skep::raft::message::Message;
 use skep::wire::frame;
 use skep::wire::peer::PeerMessage;
@@ -10,10 +11,12 @@ use skep::wire::peer::PeerMessage;
 use crate::world::{Happening, World};
 
 /// What crosses between two managers.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Mail {
     Raft(Vec<u8>),
     Peer(Vec<u8>),
+    /// The frames of a state for the manager of a raft id, the last of which may be missing.
+    State(u64, Vec<Vec<u8>>),
 }
 
 /// What is wrong with the network.
@@ -37,9 +40,13 @@ impl World {
         }
     }
 
-    /// A message of consensus may overtake others.
+    /// A message of consensus may overtake others, and come twice.
     pub(super) fn send_raft(&mut self, from: usize, to: u64, message: &Message) {
         let bytes = frame::encode(message).unwrap();
+        if self.happens(self.faults.echo) {
+            let ms = self.latency_ms();
+            self.mail(from, to, ms, Mail::Raft(bytes.clone()));
+        }
         let ms = self.latency_ms();
         self.mail(from, to, ms, Mail::Raft(bytes));
     }
@@ -51,19 +58,59 @@ impl World {
         self.mail(from, to, ms, Mail::Peer(bytes));
     }
 
+    pub(super) fn send_state(&mut self, from: usize, to: u64, state: Outgoing) {
+        let mut frames: Vec<_> = state.map(Result::unwrap).collect();
+        if self.happens(self.faults.damage) {
+            let place = self.draw(frames.len());
+            match self.dice.below(2) {
+                0 => frames.truncate(place),
+                _ => {
+                    let byte = self.draw(frames[place].len());
+                    frames[place][byte] ^= 1;
+                }
+            }
+        }
+        let ms = 10 * self.latency_ms();
+        if !self.mail(from, to, ms, Mail::State(to, frames)) {
+            self.state_sent(from, to, false);
+        }
+    }
+
+    /// The sender of a state hears what became of it.
+    fn state_sent(&mut self, seat: usize, to: u64, arrived: bool) {
+        let life = self.seats[seat].life;
+        let sent = Happening::StateSent {
+            seat,
+            life,
+            to,
+            arrived,
+        };
+        let ms = self.latency_ms();
+        self.after(ms, sent);
+    }
+
     fn latency_ms(&mut self) -> u64 {
         let most = self.faults.latency_ms;
         1 + self.dice.below(most)
     }
 
-    fn mail(&mut self, from: usize, to: u64, ms: u64, mail: Mail) {
-        let Some(to) = self.seats.iter().position(|seat| seat.raft_id == to) else {
-            return;
+    /// Whether somebody may get it.
+    fn mail(&mut self, from: usize, to: u64, ms: u64, mail: Mail) -> bool {
+        let is_known = self.seats[from].known.contains(&to);
+        let to = self.seats.iter().position(|seat| seat.raft_id == Some(to));
+        let Some(to) = to.filter(|_| is_known) else {
+            return false;
         };
-        let is_lost = self.dice.below(1_000) < self.faults.loss;
+        let is_connection = matches!(mail, Mail::State(..));
+        let is_lost = !is_connection && self.happens(self.faults.loss);
         if is_lost || self.net.cut.contains(&(from, to)) {
-            return;
+            return false;
         }
+        self.post(from, to, ms, mail);
+        true
+    }
+
+    fn post(&mut self, from: usize, to: usize, ms: u64, mail: Mail) {
         let lives = (self.seats[from].life, self.seats[to].life);
         let arrives = Happening::Mail {
             from,
@@ -76,22 +123,45 @@ impl World {
 
     /// A message arrives, unless one of the ends is another daemon by now, or a cut is between.
     pub(super) fn deliver(&mut self, from: usize, to: usize, lives: (u64, u64), mail: &Mail) {
-        if (self.seats[from].life, self.seats[to].life) != lives
-            || self.net.cut.contains(&(from, to))
-        {
+        let same = (self.seats[from].life, self.seats[to].life) == lives;
+        let arrives = same && !self.net.cut.contains(&(from, to));
+        let Some(from_id) = self.seats[from].raft_id else {
             return;
-        }
-        let from = self.seats[from].raft_id;
-        let event = match mail {
-            Mail::Raft(bytes) => Event::Raft {
-                from,
-                message: frame::decode(bytes).unwrap(),
-            },
-            Mail::Peer(bytes) => Event::Peer {
-                from,
-                message: frame::decode(bytes).unwrap(),
-            },
         };
-        self.step_manager(to, event);
+        if arrives {
+            // A connection says where whoever dialled is.
+            self.seats[to].known.insert(from_id);
+        }
+        let event = match mail {
+            Mail::State(id, frames) => {
+                let state = arrives.then(|| take(frames)).flatten();
+                if self.seats[from].life == lives.0 {
+                    self.state_sent(from, *id, state.is_some());
+                }
+                let from = from_id;
+                state.map(|state| Event::Snapshot { from, state })
+            }
+            Mail::Raft(bytes) => Some(Event::Raft {
+                from: from_id,
+                message: frame::decode(bytes).unwrap(),
+            }),
+            Mail::Peer(bytes) => Some(Event::Peer {
+                from: from_id,
+                message: frame::decode(bytes).unwrap(),
+            }),
+        };
+        if let Some(event) = event.filter(|_| arrives) {
+            self.step_manager(to, event);
+        }
     }
+}
+
+/// The state in some frames, if it is whole.
+fn take(frames: &[Vec<u8>]) -> Option<Arrived> {
+    let mut incoming = Incoming::default();
+    let mut last = None;
+    for frame in frames {
+        last = incoming.take(frame).ok()?;
+    }
+    last
 }

@@ -125,7 +125,7 @@ impl Cluster {
     /// Forgets all of the leader's log that may be forgotten.
     pub(super) fn compact(&mut self) {
         let leader = self.leader().expect("a leader");
-        self.nodes.get_mut(&leader).unwrap().compact(u64::MAX);
+        self.nodes.get_mut(&leader).unwrap().compact(u64::MAX, 500);
     }
 
     /// The state gets to a member, which goes on from there if it lacks something.

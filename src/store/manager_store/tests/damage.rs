@@ -53,7 +53,7 @@ fn after_a_failed_sync_nothing_is_written_any_more() {
     for step in steps {
         let disk = MemoryDisk::default();
         let (mut store, _) = open(&disk);
-        disk.fail_next_sync();
+        disk.fail_next_sync(true);
         let error = step.run(&mut store).unwrap_err();
         assert!(matches!(error, StoreError::Sync { .. }), "{error}");
         assert!(!error.is_passing());

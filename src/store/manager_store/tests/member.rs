@@ -67,7 +67,7 @@ impl Member {
         let rows = places.map(|(place, text)| row(&format!("{place:06}"), text));
         self.store.checkpoint(&anchor, &rows.collect::<Vec<_>>())?;
         self.checkpointed = self.texts.len();
-        self.node.compact(anchor.applied.index);
+        self.node.compact(anchor.applied.index, 500);
         Ok(())
     }
 }

@@ -1,0 +1,119 @@
+//! This host's manager, and what serves it: its port, what it has for the others, the session of
+//! this host's agent, and what the API is told of the swarm's objects.
+
+use std::rc::Rc;
+
+use async_channel::Receiver;
+use async_executor::Task;
+
+use crate::api::events::Events;
+use crate::daemon::holding::Holding;
+use crate::daemon::member::Member;
+use crate::daemon::peers::{self, Own};
+use crate::daemon::port;
+use crate::daemon::sessions;
+use crate::daemon::site::Site;
+use crate::host::rng::Rng;
+use crate::manager::Manager;
+use crate::manager::run::{self, ManagerHandle, ToPeers};
+use crate::store::manager_store::ManagerStore;
+use crate::transport::local;
+use crate::transport::tls::credentials::Keyring;
+use crate::transport::tls::listener::Socket;
+
+/// What waits to be carried to the other managers.
+const TO_PEERS_QUEUED: usize = 1_024;
+
+/// A manager that runs, and that nobody can reach yet.
+pub(super) struct Launched {
+    pub handle: ManagerHandle,
+    running: Task<()>,
+    to_peers: Receiver<ToPeers>,
+}
+
+/// The manager of a host.
+pub(super) struct Managing {
+    pub handle: ManagerHandle,
+    running: Task<()>,
+    sessions: Task<()>,
+    events: Task<()>,
+    port: Task<()>,
+    peers: Task<()>,
+}
+
+impl Site {
+    /// Runs a manager.
+    pub(super) fn launch(&self, core: Manager, store: ManagerStore, rng: Rng) -> Launched {
+        let (peers_out, to_peers) = async_channel::bounded(TO_PEERS_QUEUED);
+        let (handle, inbox) = run::channel();
+        let running = run::run(core, store, rng, inbox.with_peers(peers_out));
+        let running = async move { Ok(running.await?) };
+        Launched {
+            handle,
+            running: self.watched(Box::pin(running)),
+            to_peers,
+        }
+    }
+
+    /// Lets a manager be reached: by others at `socket`, or where `member` says, and by the agent
+    /// of this host.
+    pub(super) fn open(
+        &self,
+        launched: Launched,
+        raft_id: u64,
+        member: &Member,
+        keyring: Keyring,
+        socket: Option<Socket>,
+    ) -> (Managing, local::Dialer) {
+        let Launched {
+            handle,
+            running,
+            to_peers,
+        } = launched;
+        let own = Own::new(raft_id, member.manager_address(), keyring, handle.clone());
+        let own = Rc::new(own);
+        let holding = Holding::new(self.host.images.clone());
+        let (listen, ours) = (member.listen, own.clone());
+        let port = async move {
+            let socket = match socket {
+                Some(socket) => socket,
+                None => port::bind(listen).await,
+            };
+            port::serve(socket, ours, holding).await;
+        };
+        let (dialer, listener) = local::listen();
+        let sessions = sessions::local(self.executor.clone(), listener, handle.clone());
+        let events = pass_on(handle.clone(), self.events.clone());
+        let managing = Managing {
+            handle,
+            running,
+            sessions: self.executor.spawn(sessions),
+            events: self.executor.spawn(events),
+            port: self.executor.spawn(Box::pin(port)),
+            peers: self.executor.spawn(Box::pin(peers::carry(own, to_peers))),
+        };
+        (managing, dialer)
+    }
+}
+
+impl Managing {
+    /// Ends the manager, which hands the lead over, and then what serves it.
+    pub async fn end(self) {
+        self.handle.stop().await;
+        self.running.await;
+        self.peers.await;
+        self.port.cancel().await;
+        self.sessions.cancel().await;
+        self.events.cancel().await;
+    }
+}
+
+/// Passes on what happens to the swarm's objects, as long as there is a manager.
+async fn pass_on(manager: ManagerHandle, events: Rc<Events>) {
+    while manager.is_running() {
+        let happened = manager.events().await;
+        while let Ok(event) = happened.recv().await {
+            events.publish_object(event);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Several managers, end to end: they agree, and go on without those that are gone.
+
+use std::process::Output;
+
+use skep::host::clock::Stopwatch;
+
+use crate::fleet::{Fleet, container_count};
+use crate::host::Host;
+use crate::tools;
+
+const NO_LEADER: &str = "The swarm does not have a leader.";
+
+impl Fleet {
+    /// The manager status of each host, as one of them sees it.
+    fn managers_at(&self, at: usize) -> Vec<String> {
+        let hosts = 0..self.hosts.len();
+        hosts
+            .map(|number| self.node_at(at, number, "ManagerStatus"))
+            .collect()
+    }
+
+    #[track_caller]
+    fn until_managers(&self, at: usize, what: &str, expect: impl Fn(&[String]) -> bool) {
+        self.hosts[at].until(what, || expect(&self.managers_at(at)));
+    }
+
+    #[track_caller]
+    fn until_all_run(&self, at: usize, service: &str) {
+        let everywhere = vec![1; self.hosts.len()];
+        self.hosts[at].until("the tasks are spread", || {
+            self.spread_at(at, service) == everywhere
+        });
+    }
+
+    fn leader_at(&self, at: usize) -> usize {
+        let managers = self.managers_at(at);
+        let leader = managers.iter().position(|status| status == "Leader");
+        leader.unwrap_or_else(|| panic!("no leader among {managers:?}"))
+    }
+
+    /// Creates a service as soon as the swarm takes one; how long that was.
+    fn create_soon(&self, at: usize, name: &str) -> std::time::Duration {
+        let watch = Stopwatch::start();
+        self.hosts[at].until("a service is created", || {
+            self.try_create_at(at, name, "1").status.success()
+        });
+        watch.elapsed()
+    }
+}
+
+#[test]
+fn managers_join_share_the_state_and_outlive_their_leader() {
+    let Some(mut fleet) = Fleet::start_with("quorum", 5, 3) else {
+        return;
+    };
+    let is_settled = |managers: &[String]| managers == ["Leader", "Reachable", "Reachable", "", ""];
+    for at in 0..3 {
+        fleet.until_managers(at, "all managers are there", is_settled);
+    }
+    if let Some(cli) = tools::docker_clis().first() {
+        let format = "{{.Hostname}} {{.Status}} {{.ManagerStatus}}";
+        let nodes = fleet.hosts[1].docker(cli, &["node", "ls", "--format", format]);
+        let mut nodes: Vec<_> = nodes.lines().map(str::trim_end).collect();
+        nodes.sort_unstable();
+        assert_eq!(
+            nodes,
+            [
+                "host0 Ready Leader",
+                "host1 Ready Reachable",
+                "host2 Ready Reachable",
+                "host3 Ready",
+                "host4 Ready",
+            ]
+        );
+    }
+    let created = fleet.try_create_at(2, "web", "5");
+    assert!(created.status.success(), "at a follower: {created:?}");
+    fleet.until_all_run(1, "web");
+
+    fleet.hosts[0].kill_daemon();
+    let accepted = fleet.create_soon(1, "after");
+    println!("a service was created {accepted:?} after the leader was killed");
+    let led = fleet.leader_at(2);
+    assert!(led == 1 || led == 2, "manager {led} leads");
+    fleet.until_managers(1, "it is missed", |managers| managers[0] == "Unreachable");
+    fleet.hosts[0].start_daemon();
+    fleet.until_managers(0, "the old leader follows", |managers| {
+        managers[0] == "Reachable"
+    });
+    fleet.hosts[0].until("it is ready", || fleet.node_at(0, 0, "Status") == "Ready");
+    assert_eq!(fleet.spread_at(0, "web"), [1; 5]);
+    assert_eq!(
+        fleet.hosts[0].task_states("web").len(),
+        5,
+        "no task was replaced"
+    );
+
+    // An orderly stop of the leader hands the lead over and moves no task either.
+    let led = fleet.leader_at(0);
+    fleet.hosts[led].stop_daemon();
+    let accepted = fleet.create_soon(0, "handed");
+    println!("a service was created {accepted:?} after the leader was stopped");
+    fleet.hosts[led].start_daemon();
+    fleet.hosts[0].until("it is ready", || fleet.node_at(0, led, "Status") == "Ready");
+    assert_eq!(fleet.hosts[0].task_states("web").len(), 5);
+}
+
+#[test]
+fn nodes_are_promoted_and_demoted_and_managers_leave() {
+    let Some(fleet) = Fleet::start_with("roles", 4, 2) else {
+        return;
+    };
+    let [first, second, third, fourth] = &fleet.hosts[..] else {
+        panic!("four hosts");
+    };
+    let created = fleet.try_create_at(0, "web", "4");
+    assert!(created.status.success(), "{created:?}");
+    fleet.until_all_run(0, "web");
+    let refused = second.try_skep(&["swarm", "leave"]);
+    assert_eq!(
+        error(&refused),
+        "Error response from daemon: You are attempting to leave the swarm on a node that is \
+         participating as a manager. Removing this node leaves 1 managers out of 2. Without a \
+         Raft quorum your swarm will be inaccessible. The only way to restore a swarm that has \
+         lost consensus is to reinitialize it with `--force-new-cluster`. Use `--force` to \
+         suppress this message.\n"
+    );
+
+    let promoted = first.skep(&["node", "promote", "host2", "host3"]);
+    assert_eq!(
+        promoted,
+        "Node host2 promoted to a manager in the swarm.\n\
+         Node host3 promoted to a manager in the swarm.\n"
+    );
+    fleet.until_managers(0, "they are managers", |managers| {
+        managers[2] == "Reachable" && managers[3] == "Reachable"
+    });
+    third.until("it says so", || is_manager(third));
+    assert_eq!(fleet.leader_at(2), 0);
+
+    // The leader goes; it must not take a task along.
+    second.skep(&["node", "demote", "host0"]);
+    first.until("it is a worker", || !is_manager(first));
+    fleet.until_managers(1, "another one leads", |managers| {
+        managers[0].is_empty() && managers.iter().any(|status| status == "Leader")
+    });
+    let refused = first.try_skep(&["node", "ls"]);
+    assert!(error(&refused).contains("This node is not a swarm manager."));
+    second.until("it is ready", || fleet.node_at(1, 0, "Status") == "Ready");
+    assert_eq!(fleet.spread_at(1, "web"), [1; 4]);
+    assert_eq!(second.task_states("web").len(), 4, "no task was replaced");
+
+    fourth.skep(&["swarm", "leave", "--force"]);
+    second.until("it is gone", || fleet.node_at(1, 3, "Status") == "Down");
+    let refused = second.try_skep(&["node", "rm", "host3"]);
+    assert!(
+        error(&refused).contains("is a cluster manager and is a member of the raft cluster"),
+        "{refused:?}"
+    );
+    second.skep(&["node", "demote", "host3"]);
+    second.until("it is removed", || {
+        second.try_skep(&["node", "rm", "host3"]).status.success()
+    });
+    let refused = third.try_skep(&["node", "demote", "host1", "host2"]);
+    assert!(
+        error(&refused).contains("attempting to demote the last manager of the swarm"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn without_a_quorum_nothing_is_written_and_everything_runs_on() {
+    let Some(mut fleet) = Fleet::start_with("lost", 4, 3) else {
+        return;
+    };
+    let created = fleet.try_create_at(0, "web", "4");
+    assert!(created.status.success(), "{created:?}");
+    fleet.until_all_run(0, "web");
+    let led = fleet.leader_at(0);
+    let left = (led + 1) % 3;
+    let gone: Vec<_> = (0..3).filter(|manager| *manager != left).collect();
+    gone.iter()
+        .for_each(|host| fleet.hosts[*host].kill_daemon());
+
+    // Those that come while there may be another leader soon are held up for a while.
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let watch = Stopwatch::start();
+        let refused = fleet.try_create_at(left, "lost", "1");
+        assert!(error(&refused).contains(NO_LEADER), "{refused:?}");
+        took.push(watch.elapsed());
+    }
+    println!("writes were refused after {took:?}");
+    assert!(took[2].as_secs() < 1, "{took:?}");
+    let services = fleet.hosts[left].skep(&["service", "ls", "--format", "{{.Name}}"]);
+    assert_eq!(services, "web\n");
+    assert_eq!(container_count(&fleet.hosts[left]), 1);
+    assert_eq!(container_count(&fleet.hosts[3]), 1);
+
+    fleet.hosts[gone[0]].start_daemon();
+    let accepted = fleet.create_soon(left, "found");
+    println!("a service was created {accepted:?} after a manager came back");
+    assert_eq!(container_count(&fleet.hosts[left]), 1, "its task runs on");
+    fleet.hosts[gone[1]].start_daemon();
+    fleet.hosts[left].until("all are ready", || {
+        (0..4).all(|number| fleet.node_at(left, number, "Status") == "Ready")
+    });
+}
+
+fn is_manager(host: &Host) -> bool {
+    host.skep(&["info"]).contains("Is Manager: true")
+}
+
+fn error(output: &Output) -> String {
+    assert!(!output.status.success(), "it was done");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
