@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 /// The drivers that are built in, by Docker's names.
-pub const LOG_DRIVERS: &[&str] = &["ring"];
+pub const LOG_DRIVERS: &[&str] = &["journald", "local", "none", "ring"];
 pub const NETWORK_DRIVERS: &[&str] = &["host", "null"];
 pub const VOLUME_DRIVERS: &[&str] = &["local"];
 

@@ -17,6 +17,7 @@ use crate::model::time::Time;
 use crate::runtime::listing::Listed;
 use crate::runtime::log::reader::{Reader, Wanted};
 use crate::runtime::log::{Record, Stream as Origin};
+use crate::runtime::plan::LogPlan;
 
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -233,6 +234,9 @@ fn pieces(
     query: &LogQuery,
     details: String,
 ) -> Result<Pieces, Failure> {
+    if container.plan.log == LogPlan::None {
+        return Ok(Box::pin(stream::empty()));
+    }
     let wanted = query.wanted.clone();
     let reader = context.host.runtime.logs(&container.plan.id, wanted);
     let reader = reader.map_err(Failure::internal)?;

@@ -22,6 +22,7 @@ use crate::daemon::attach::{self, AttachError, attach};
 use crate::daemon::files::{FilesError, files, filled};
 use crate::daemon::holders::Holders;
 use crate::daemon::left::{condition, health, is_running, seen, seen_health};
+use crate::daemon::logging::{self, LogError};
 use crate::daemon::networks::{HostNetworks, network, order};
 use crate::daemon::places::{make_mount_points, sweep};
 use crate::host::clock;
@@ -95,6 +96,8 @@ pub enum ContainersError {
     Attach(#[from] AttachError),
     #[error("{0}")]
     Files(#[from] FilesError),
+    #[error("{0}")]
+    Log(#[from] LogError),
     #[error("{0}")]
     Networking(#[from] NetworkError),
     #[error("{0}")]
@@ -298,6 +301,12 @@ impl HostContainers {
         let network = network(spec);
         let joined = self.join(id, task).await?;
         let defaults = defaults(&image);
+        let origin = Origin {
+            name: task.container_name(),
+            image: spec.container.image.clone(),
+            image_id: image.id.to_string(),
+            created: clock::now(),
+        };
         Ok(request::plan(ContainerRequest {
             id,
             spec: container,
@@ -308,12 +317,8 @@ impl HostContainers {
             hostname: &hostname,
             network,
             joined,
-            origin: Origin {
-                name: task.container_name(),
-                image: spec.container.image.clone(),
-                image_id: image.id.to_string(),
-                created: clock::now(),
-            },
+            log: logging::plan(id, spec, container, &origin)?,
+            origin,
             labels: self.labels(task),
             env: self.env(task, &image),
             volumes,

@@ -16,6 +16,7 @@ pub mod member;
 pub mod identity;
 pub mod beginning;
 pub mod files;
+pub mod logging;
 mod attach;
 mod places;
 pub mod networks;

@@ -14,6 +14,7 @@ pub mod generic;
 pub mod id;
 pub mod jobs;
 pub mod load;
+pub mod logging;
 pub mod object;
 pub mod record;
 pub mod spec;

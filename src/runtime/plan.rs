@@ -67,6 +67,38 @@ pub struct Plan {
     pub namespace: Option<PathBuf>,
     /// Device files of the host.
     pub devices: Vec<DevicePlan>,
+    pub log: LogPlan,
+}
+
+/// Where output goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogPlan {
+    /// Into a ring in the run directory; the host's limits hold for each.
+    Ring { bytes: Option<u32> },
+    /// Nowhere.
+    None,
+    /// Into a ring on the disk, beside the writable layer.
+    Local { bytes: u32 },
+    /// Into systemd's journal with these fields, and into a ring as well.
+    Journald { fields: Vec<(String, String)> },
+}
+
+impl LogPlan {
+    /// The driver's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ring { .. } => "ring",
+            Self::None => "none",
+            Self::Local { .. } => "local",
+            Self::Journald { .. } => "journald",
+        }
+    }
+}
+
+impl Default for LogPlan {
+    fn default() -> Self {
+        Self::Ring { bytes: None }
+    }
 }
 
 /// A device file that a container has; what it stands for is looked up when the container starts.
@@ -84,6 +116,11 @@ impl Plan {
         beside(&self.writable, "work")
     }
 
+    /// The log, if it is on the disk.
+    pub fn log_dir(&self) -> PathBuf {
+        beside(&self.writable, "log")
+    }
+
     /// Whether a folder lies beside the writable layer and so belongs to the container.
     pub fn is_own(&self, dir: &Path) -> bool {
         dir.with_extension("") == self.writable
@@ -92,6 +129,9 @@ impl Plan {
     /// Every folder that goes with the container.
     pub fn own_dirs(&self) -> Vec<PathBuf> {
         let mut dirs = vec![self.writable.clone(), self.work()];
+        if matches!(self.log, LogPlan::Local { .. }) {
+            dirs.push(self.log_dir());
+        }
         for mount in &self.mounts {
             match &mount.kind {
                 MountKind::Volume { source, .. } if self.is_own(source) => {

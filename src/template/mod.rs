@@ -88,6 +88,20 @@ pub trait Functions: fmt::Debug {
     fn call(&self, name: &str, args: &[Value]) -> Result<Value, Error>;
 }
 
+/// No functions but the common ones.
+#[derive(Debug)]
+pub struct NoMore;
+
+impl Functions for NoMore {
+    fn names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn call(&self, name: &str, _: &[Value]) -> Result<Value, Error> {
+        Err(Error::Function(name.to_owned()))
+    }
+}
+
 /// A template that has been read.
 #[derive(Debug)]
 pub struct Template {

@@ -15,6 +15,7 @@ mod image;
 mod jobs;
 mod lan;
 mod limits;
+mod logging;
 mod managers;
 mod networks;
 mod quickstart;

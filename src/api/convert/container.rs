@@ -178,7 +178,7 @@ fn show_host_config(plan: &Plan) -> json::HostConfig {
     let number = |figure: Option<u64>| figure.map_or(0, |f| i64::try_from(f).unwrap_or(i64::MAX));
     json::HostConfig {
         log_config: json::LogConfig {
-            kind: "ring".into(),
+            kind: plan.log.name().into(),
             config: BTreeMap::new(),
         },
         network_mode: network_name(plan.network).into(),

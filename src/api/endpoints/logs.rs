@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use hyper::StatusCode;
+
 use crate::api::answer::{self, Answer};
 use crate::api::call::Call;
 use crate::api::containers::{NODE_ID, SERVICE_ID, TASK_ID, find};
@@ -9,7 +11,10 @@ use crate::api::endpoints::odd_answer;
 use crate::api::failure::Failure;
 use crate::api::log_stream::{LogQuery, of_container, of_many};
 use crate::api::version::ApiVersion;
+use crate::model::logging::Logging;
+use crate::model::spec::task::TaskSpec;
 use crate::runtime::listing::Listed;
+use crate::runtime::plan::LogPlan;
 use crate::wire::control::{Request, Response};
 
 /// Since when framed streams have a content type of their own.
@@ -18,6 +23,7 @@ const MULTIPLEXED: ApiVersion = ApiVersion(1, 42);
 pub async fn container(call: Call) -> Result<Answer, Failure> {
     let query = LogQuery::read(&call.query)?;
     let container = find(&call.context, call.name())?;
+    check_read(container.plan.log == LogPlan::None)?;
     let stream = of_container(&call.context, &container, &query)?;
     Ok(answer::stream(
         content_type(&call, container.plan.process.tty),
@@ -30,7 +36,9 @@ pub async fn service(call: Call) -> Result<Answer, Failure> {
     let Response::Service(view) = call.ask(Request::Service(call.name().into())).await? else {
         return Err(odd_answer());
     };
-    let tty = view.service.spec.task.container.tty;
+    let spec = &view.service.spec.task;
+    check_read(is_unread(spec))?;
+    let tty = spec.container.tty;
     many(&call, query, SERVICE_ID, view.service.id.to_string(), tty)
 }
 
@@ -39,6 +47,7 @@ pub async fn task(call: Call) -> Result<Answer, Failure> {
     let Response::Task(task) = call.ask(Request::Task(call.name().into())).await? else {
         return Err(odd_answer());
     };
+    check_read(is_unread(&task.spec))?;
     many(
         &call,
         query,
@@ -46,6 +55,19 @@ pub async fn task(call: Call) -> Result<Answer, Failure> {
         task.id.to_string(),
         task.spec.container.tty,
     )
+}
+
+/// Whether the log driver keeps nothing.
+fn is_unread(spec: &TaskSpec) -> bool {
+    Logging::read(spec.log_driver.as_ref()) == Ok(Logging::None)
+}
+
+fn check_read(is_unread: bool) -> Result<(), Failure> {
+    let message = "configured logging driver does not support reading";
+    match is_unread {
+        true => Err(Failure::new(StatusCode::NOT_IMPLEMENTED, message)),
+        false => Ok(()),
+    }
 }
 
 fn many(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::constraint::{Attribute, Constraint};
+use crate::model::logging::Logging;
 use crate::model::spec::network::BRIDGE;
 use crate::model::spec::service::{
     FailureAction, PublishMode, ServiceMode, ServiceSpec, UpdateConfig,
@@ -134,12 +135,9 @@ fn check_task(task: &TaskSpec, problems: &mut Problems) {
     check_restart(task, problems);
     check_placement(task, problems);
     check_networks(&task.networks, problems);
-    let driver = task.log_driver.as_ref().map_or("", |d| &d.name);
-    problems.unsupported(
-        driver.is_empty(),
-        "TaskTemplate.LogDriver",
-        "logs are kept in a ring in memory",
-    );
+    if let Err(error) = Logging::read(task.log_driver.as_ref()) {
+        problems.add(format!("TaskTemplate.LogDriver.{error}"));
+    }
     container::check(&task.container, problems);
 }
 

@@ -143,7 +143,7 @@ fn what_the_agent_cannot_do_yet_is_refused_by_name() {
     };
     check(
         |s| s.task.log_driver = Some(driver),
-        "TaskTemplate.LogDriver: not",
+        "TaskTemplate.LogDriver.Name: \"syslog\": use ring, none, local or journald",
     );
 }
 

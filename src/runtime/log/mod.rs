@@ -5,9 +5,12 @@
 //! log.8   being written
 //! record: length of the data (2 bytes), stream (1), milliseconds since 1970 (8), data
 //! ```
+//! Where the log driver keeps it on the disk, `log` leads there, and the halves are in it.
 //! A file is never written again once the next one exists, so readers need no lock.
 
 pub mod ring;
+pub mod journal;
+pub mod sink;
 pub mod reader;
 
 use std::fs;
@@ -64,13 +67,26 @@ impl Record {
     }
 }
 
+/// In the attempt's directory, where the halves are if not beside it.
+const LOCAL_LINK: &str = "log";
+
+/// The directory of the halves.
+fn place(dir: &Path) -> PathBuf {
+    let local = dir.join(LOCAL_LINK);
+    if local.is_dir() {
+        local
+    } else {
+        dir.to_owned()
+    }
+}
+
 fn half(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("log.{number}"))
+    place(dir).join(format!("log.{number}"))
 }
 
 /// The numbers of the halves that are there, the older first.
 fn halves(dir: &Path) -> Vec<u64> {
-    let Ok(entries) = fs::read_dir(dir) else {
+    let Ok(entries) = fs::read_dir(place(dir)) else {
         return Vec::new();
     };
     let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();

@@ -11,7 +11,11 @@ use rustix::fs::inotify;
 
 use crate::model::time::Time;
 use crate::runtime::attempt::Attempt;
-use crate::runtime::log::{Record, half, halves};
+use crate::runtime::log::{Record, half, halves, place};
+
+/// Read at once, and what a tail may have over before it is cut.
+const PIECE_BYTES: u64 = 128 << 10;
+const TAIL_SLACK: usize = 4_096;
 
 /// What of a log is wanted.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +45,10 @@ pub struct Reader {
     changes: Option<Async<OwnedFd>>,
     number: Option<u64>,
     file: Option<File>,
+    /// How much of the file was read.
+    read: u64,
+    /// Where a log that is not followed ends: half and length.
+    end: Option<(u64, u64)>,
     unread: Vec<u8>,
     ready: VecDeque<Record>,
 }
@@ -65,11 +73,21 @@ impl Reader {
             changes,
             number: None,
             file: None,
+            read: 0,
+            end: None,
             unread: Vec::new(),
             ready: VecDeque::new(),
         };
-        reader.fill().map_err(failed)?;
+        if !reader.wanted.follow {
+            reader.end = Some(end(dir));
+        }
         if let Some(lines) = reader.wanted.tail_lines {
+            while reader.fill().map_err(failed)? {
+                // Not for each piece, or a long tail would take its square.
+                if reader.ready.len() > lines.saturating_mul(2).saturating_add(TAIL_SLACK) {
+                    keep_last(&mut reader.ready, lines);
+                }
+            }
             keep_last(&mut reader.ready, lines);
         }
         Ok(reader)
@@ -84,13 +102,9 @@ impl Reader {
                 }
                 return Ok(Some(record));
             }
-            if self.changes.is_none() {
-                return Ok(None);
-            }
             // The end is looked at before the log: what was written before it is then read.
-            let ended = self.has_ended();
-            self.fill().map_err(|source| self.failed(source))?;
-            if !self.ready.is_empty() {
+            let ended = self.changes.is_none() || self.has_ended();
+            if self.fill().map_err(|source| self.failed(source))? {
                 continue;
             }
             if ended {
@@ -109,26 +123,33 @@ impl Reader {
             return Ok(());
         };
         changes.readable().await?;
+        let dir = &self.attempt.dir;
+        if place(dir) != *dir {
+            // It may have come since; to watch it again does nothing.
+            let _ = inotify::add_watch(changes.get_ref(), place(dir), inotify::WatchFlags::MODIFY);
+        }
         let mut events = [0; 4096];
         // What happened does not matter: everything is looked at again.
         while rustix::io::read(changes, &mut events).is_ok_and(|length| length > 0) {}
         Ok(())
     }
 
-    /// Takes in what was written since the last time.
-    fn fill(&mut self) -> io::Result<()> {
+    /// Takes in a piece of what was written since the last time; whether there was one.
+    fn fill(&mut self) -> io::Result<bool> {
         loop {
             let newer = self.next_half();
-            if let Some(file) = &mut self.file {
-                file.read_to_end(&mut self.unread)?;
-                self.decode();
+            if self.read_piece()? {
+                return Ok(true);
             }
             // A half that was followed by another before it was read to its end is complete.
-            let Some(number) = newer else { return Ok(()) };
+            let Some(number) = newer else {
+                return Ok(false);
+            };
             match File::open(half(&self.attempt.dir, number)) {
                 Ok(file) => {
                     self.file = Some(file);
                     self.number = Some(number);
+                    self.read = 0;
                     self.unread.clear();
                 }
                 // The ring has turned meanwhile.
@@ -138,8 +159,26 @@ impl Reader {
         }
     }
 
+    fn read_piece(&mut self) -> io::Result<bool> {
+        let left = match self.end.filter(|(number, _)| self.number == Some(*number)) {
+            Some((_, length)) => length.saturating_sub(self.read),
+            None => u64::MAX,
+        };
+        let Some(file) = &mut self.file else {
+            return Ok(false);
+        };
+        let piece = file.take(left.min(PIECE_BYTES));
+        let length = { piece }.read_to_end(&mut self.unread)?;
+        self.read += length as u64;
+        self.decode();
+        Ok(length > 0)
+    }
+
     fn next_half(&self) -> Option<u64> {
-        let is_newer = |number: &u64| self.number.is_none_or(|current| *number > current);
+        let is_newer = |number: &u64| {
+            self.number.is_none_or(|current| *number > current)
+                && self.end.is_none_or(|(last, _)| *number <= last)
+        };
         halves(&self.attempt.dir).into_iter().find(is_newer)
     }
 
@@ -162,12 +201,22 @@ impl Reader {
     }
 }
 
+/// The newest half, and how long it is now.
+fn end(dir: &Path) -> (u64, u64) {
+    let number = halves(dir).last().copied().unwrap_or_default();
+    let about = std::fs::metadata(half(dir, number));
+    (number, about.map_or(0, |about| about.len()))
+}
+
 fn watch(dir: &Path) -> io::Result<Async<OwnedFd>> {
     use inotify::{CreateFlags, WatchFlags};
     let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
     let what =
         WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF;
     inotify::add_watch(&fd, dir, what)?;
+    if place(dir) != dir {
+        inotify::add_watch(&fd, place(dir), what)?;
+    }
     Async::new_nonblocking(fd)
 }
 

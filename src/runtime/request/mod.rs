@@ -9,7 +9,9 @@ use crate::model::device::Device;
 use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Healthcheck};
 use crate::model::spec::task::Resources;
-use crate::runtime::plan::{DevicePlan, FilePlan, Limits, Network, Origin, Plan, Resolver};
+use crate::runtime::plan::{
+    DevicePlan, FilePlan, Limits, LogPlan, Network, Origin, Plan, Resolver,
+};
 
 mod health;
 mod process;
@@ -66,6 +68,8 @@ pub struct ContainerRequest<'a> {
     pub joined: Option<Joined>,
     /// Device files that it is given beside those that the spec's labels name.
     pub devices: Vec<Device>,
+    /// Where its output goes.
+    pub log: LogPlan,
 }
 
 /// What a container finds of its networks.
@@ -151,6 +155,7 @@ pub fn plan(request: ContainerRequest<'_>) -> Result<Plan, Refused> {
         writable: request.writable,
         namespace: request.joined.map(|joined| joined.namespace),
         devices: devices(spec, request.devices)?,
+        log: request.log,
     })
 }
 

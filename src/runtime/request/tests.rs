@@ -2,7 +2,7 @@ use super::*;
 use crate::model::spec::container::{Privileges, SeccompOptions, Ulimit};
 use crate::model::spec::mount::{BindOptions, Mount, MountKind as Kind, TmpfsOptions};
 use crate::model::spec::task::{Limits as SpecLimits, Reservations};
-use crate::runtime::plan::MountKind;
+use crate::runtime::plan::{LogPlan, MountKind};
 
 fn image() -> ImageDefaults {
     ImageDefaults {
@@ -45,6 +45,7 @@ fn planned_on(
         volumes: [("data".to_owned(), PathBuf::from("/volumes/data"))].into(),
         joined: None,
         devices: Vec::new(),
+        log: LogPlan::default(),
         files: Vec::new(),
     })
 }

@@ -26,7 +26,7 @@ use crate::runtime::attempt::{
 use crate::runtime::cgroup::devices::{DeviceProgram, is_tun};
 use crate::runtime::cgroup::{Cgroup, CgroupError, Hierarchy};
 use crate::runtime::log::Stream;
-use crate::runtime::log::ring::{self, Ring};
+use crate::runtime::log::{ring, sink::Sink};
 use crate::runtime::plan::{MountKind, MountPlan, Network, Plan};
 use crate::runtime::shim::devices::{Device, DeviceError};
 use executor::Program;
@@ -90,6 +90,11 @@ enum ShimError {
     Device(#[from] DeviceError),
     #[error("this kernel cannot keep a device from being read or written: it has no device rules")]
     NoDeviceRules,
+    #[error("cannot open the log of log driver {driver}: {source}")]
+    Log {
+        driver: &'static str,
+        source: io::Error,
+    },
     #[error("{0}")]
     Program(String),
     #[error("the container's first process is gone")]
@@ -99,7 +104,7 @@ enum ShimError {
 /// A started container.
 struct Contained {
     running: Running,
-    log: Ring,
+    log: Sink,
     ends: Ends,
     /// Kept as long as the container, so that its standard input stays open.
     _input: Option<OwnedFd>,
@@ -147,8 +152,8 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
         started: clock::now(),
     };
     attempt.write_running(&running)?;
-    let log = Ring::create(&attempt.dir, bundle.log_bytes).map_err(failed("create the log"))?;
     let mut plan = bundle.plan;
+    let log = open_log(attempt, &plan, bundle.log_bytes)?;
     group.create()?;
     group.limit(&plan.limits)?;
     let devices = devices::find(&plan.devices)?;
@@ -175,6 +180,14 @@ fn start(attempt: &Attempt, bundle: Bundle, group: &Cgroup) -> Result<Contained,
         log,
         ends,
         _input,
+    })
+}
+
+fn open_log(attempt: &Attempt, plan: &Plan, bytes: u32) -> Result<Sink, ShimError> {
+    let opened = Sink::open(plan, &attempt.dir, bytes);
+    opened.map_err(|source| ShimError::Log {
+        driver: plan.log.name(),
+        source,
     })
 }
 

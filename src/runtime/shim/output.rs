@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus};
 
 use crate::host::clock::{self, Stopwatch};
-use crate::runtime::log::ring::Ring;
+use crate::runtime::log::sink::Sink;
 use crate::runtime::log::{DATA_BYTES_MAX, Stream};
 
 /// How long what is left in the pipes may take once the first process has ended: something that
@@ -16,7 +16,7 @@ use crate::runtime::log::{DATA_BYTES_MAX, Stream};
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Copies output to the log until the process has ended, and then what is left of it.
-pub fn run(pid: i32, mut ends: Vec<(OwnedFd, Stream)>, log: &mut Ring) -> io::Result<WaitStatus> {
+pub fn run(pid: i32, mut ends: Vec<(OwnedFd, Stream)>, log: &mut Sink) -> io::Result<WaitStatus> {
     let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
     let ended = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
     let mut buffer = vec![0; DATA_BYTES_MAX];
@@ -66,7 +66,7 @@ fn wait(
 /// block.
 fn take(
     ends: &mut Vec<(OwnedFd, Stream)>,
-    log: &mut Ring,
+    log: &mut Sink,
     buffer: &mut [u8],
     scratch: &mut Vec<u8>,
 ) {
