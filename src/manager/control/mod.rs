@@ -3,6 +3,7 @@
 pub mod lookup;
 pub mod filters;
 pub mod resources;
+mod names;
 pub mod services;
 pub mod nodes;
 pub mod members;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::host::rng::Rng;
 use crate::manager::allocator::services::{self, Unreachable};
-use crate::manager::control::{check_spec, check_version, done, lookup, resources};
+use crate::manager::control::{check_spec, check_version, done, lookup, names, resources};
 use crate::manager::draft::Draft;
 use crate::model::change::{Change, RollBack};
 use crate::model::id::ServiceId;
@@ -46,9 +46,13 @@ pub fn view(state: &State, service: &Arc<Service>) -> ServiceView {
 
 pub fn create(
     draft: &mut Draft<'_>,
-    spec: ServiceSpec,
+    mut spec: ServiceSpec,
     rng: &mut Rng,
 ) -> Result<Response, Refusal> {
+    if spec.name.is_empty() {
+        let services = draft.state().services();
+        spec.name = names::draw(rng, |name| services.by_name(name).is_some());
+    }
     check(draft.state(), &spec)?;
     if draft.state().services().by_name(&spec.name).is_some() {
         return Err(Refusal::NameTaken {
