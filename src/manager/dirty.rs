@@ -52,6 +52,15 @@ impl Dirty {
         self.networks.extend(&other.networks);
     }
 
+    /// Keeps at most so many services and slots; the others are returned.
+    pub fn split_off(&mut self, services_max: usize, slots_max: usize) -> Self {
+        Self {
+            services: rest(&mut self.services, services_max),
+            slots: rest(&mut self.slots, slots_max),
+            ..Self::default()
+        }
+    }
+
     /// Notes a task whose stored time has come.
     pub fn note_task(&mut self, state: &State, id: TaskId) {
         if let Some(task) = state.tasks().find(id) {
@@ -124,5 +133,13 @@ impl Dirty {
             let addresses = task.addresses.iter();
             self.networks.extend(addresses.map(|(network, _)| *network));
         }
+    }
+}
+
+/// Takes out all but the first `most`.
+fn rest<T: Ord + Copy>(all: &mut BTreeSet<T>, most: usize) -> BTreeSet<T> {
+    match all.iter().nth(most).copied() {
+        Some(first) => all.split_off(&first),
+        None => BTreeSet::new(),
     }
 }

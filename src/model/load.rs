@@ -78,6 +78,8 @@ pub(super) struct Load {
     nodes: BTreeMap<NodeId, NodeLoad>,
     services: BTreeMap<(ServiceId, NodeId), u32>,
     unassigned: BTreeSet<(ServiceId, u64, Slot, TaskId)>,
+    /// How many tasks of a service have failed on a node, as far as they are kept.
+    failed: BTreeMap<(ServiceId, NodeId), u32>,
     /// How many tasks are in each state.
     states: BTreeMap<TaskState, u64>,
 }
@@ -97,11 +99,32 @@ impl Load {
         keys.map(|(service, version, _, task)| (*service, *version, *task))
     }
 
+    pub fn unassigned_of(&self, service: ServiceId) -> impl Iterator<Item = TaskId> {
+        let least = (service, 0, Slot::Number(0), TaskId(0));
+        let most = (
+            service,
+            u64::MAX,
+            Slot::Node(NodeId(u128::MAX)),
+            TaskId(u128::MAX),
+        );
+        let keys = self.unassigned.range(least..=most);
+        keys.map(|(_, _, _, task)| *task)
+    }
+
     pub fn in_state(&self, state: TaskState) -> u64 {
         self.states.get(&state).copied().unwrap_or(0)
     }
 
+    /// On which nodes tasks of a service have failed, and how many.
+    pub fn failed(&self, id: ServiceId) -> impl Iterator<Item = (NodeId, u32)> {
+        let range = (id, NodeId(0))..=(id, NodeId(u128::MAX));
+        self.failed.range(range).map(|((_, node), n)| (*node, *n))
+    }
+
     pub fn add(&mut self, task: &Task) {
+        if let Some(key) = failed_key(task) {
+            *self.failed.entry(key).or_default() += 1;
+        }
         *self.states.entry(task.status.state).or_default() += 1;
         match task.node {
             Some(node) if !task.status.state.is_terminal() => self.count(node, task, 1),
@@ -113,6 +136,14 @@ impl Load {
     }
 
     pub fn remove(&mut self, task: &Task) {
+        if let Some(key) = failed_key(task)
+            && let Some(count) = self.failed.get_mut(&key)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.failed.remove(&key);
+            }
+        }
         if let Some(count) = self.states.get_mut(&task.status.state) {
             *count -= 1;
         }
@@ -156,6 +187,13 @@ impl Load {
 
 fn reservations(task: &Task) -> Option<&Reservations> {
     task.spec.resources.as_ref()?.reservations.as_ref()
+}
+
+fn failed_key(task: &Task) -> Option<(ServiceId, NodeId)> {
+    let failed = matches!(task.status.state, TaskState::Failed | TaskState::Rejected);
+    task.node
+        .filter(|_| failed)
+        .map(|node| (task.service, node))
 }
 
 fn unassigned_key(task: &Task) -> (ServiceId, u64, Slot, TaskId) {

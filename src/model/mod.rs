@@ -19,6 +19,7 @@ pub mod object;
 pub mod record;
 pub mod spec;
 pub mod state;
+mod rows;
 pub mod table;
 pub mod time;
 pub mod trust;

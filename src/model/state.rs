@@ -16,7 +16,7 @@ use crate::model::object::{
     Cluster, Config, Network, Node, Secret, Service, Slot, Task, TaskState,
 };
 use crate::model::spec::task::TaskSpec;
-use crate::model::table::{Row, Table};
+use crate::model::table::Table;
 
 /// Names any object of a swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,10 @@ pub struct State {
     tasks_of_slot: BTreeSet<(ServiceId, Slot, TaskId)>,
     tasks_of_node: BTreeMap<NodeId, BTreeSet<TaskId>>,
     load: Load,
+    /// Nodes by how many tasks they have.
+    ranked: BTreeSet<(u32, NodeId)>,
+    /// How many slots of each service have a task that is not to be removed.
+    filled_slots: BTreeMap<ServiceId, u64>,
     jobs: Jobs,
     addresses: Addresses,
     unreached: BTreeSet<ServiceId>,
@@ -127,9 +131,7 @@ impl State {
 
     /// The tasks of a service, whether it still exists or not.
     pub fn tasks_of_service(&self, id: ServiceId) -> impl Iterator<Item = &Arc<Task>> {
-        let least = (id, Slot::Number(0), TaskId(0));
-        let most = (id, Slot::Node(NodeId(u128::MAX)), TaskId(u128::MAX));
-        let keys = self.tasks_of_slot.range(least..=most);
+        let keys = self.slots_of(id);
         keys.filter_map(|(_, _, task)| self.tasks.find(*task))
     }
 
@@ -166,6 +168,11 @@ impl State {
         self.load.of_service(service)
     }
 
+    /// On which nodes tasks of a service have failed, and how many, as far as they are kept.
+    pub fn failed(&self, service: ServiceId) -> impl Iterator<Item = (NodeId, u32)> {
+        self.load.failed(service)
+    }
+
     /// The tasks that wait for a node, by service and version of its task spec.
     pub fn unassigned(&self) -> impl Iterator<Item = (ServiceId, u64, TaskId)> {
         self.load.unassigned()
@@ -174,6 +181,27 @@ impl State {
     /// How many tasks are in a state, those that have ended included.
     pub fn tasks_in(&self, state: TaskState) -> u64 {
         self.load.in_state(state)
+    }
+
+    /// The same of one service.
+    pub fn unassigned_of(&self, service: ServiceId) -> impl Iterator<Item = TaskId> {
+        self.load.unassigned_of(service)
+    }
+
+    /// The nodes, those with the fewest tasks first, with how many they have.
+    pub fn nodes_by_load(&self) -> impl Iterator<Item = (u32, NodeId)> {
+        self.ranked.iter().copied()
+    }
+
+    /// How many slots of a service have a task that is not to be removed.
+    pub fn filled_slots(&self, service: ServiceId) -> u64 {
+        self.filled_slots.get(&service).copied().unwrap_or(0)
+    }
+
+    /// The highest slot in which a service has a task of any kind.
+    pub fn last_slot(&self, service: ServiceId) -> Option<Slot> {
+        let mut keys = self.slots_of(service);
+        keys.next_back().map(|(_, slot, _)| *slot)
     }
 
     /// Whether a service or a task has an address of a network.
@@ -321,12 +349,30 @@ impl State {
         }
     }
 
+    fn slots_of(
+        &self,
+        id: ServiceId,
+    ) -> impl DoubleEndedIterator<Item = &(ServiceId, Slot, TaskId)> {
+        let least = (id, Slot::Number(0), TaskId(0));
+        let most = (id, Slot::Node(NodeId(u128::MAX)), TaskId(u128::MAX));
+        self.tasks_of_slot.range(least..=most)
+    }
+
     fn put_node(&mut self, id: NodeId, node: Option<Arc<Node>>) -> Option<Arc<Node>> {
+        let key = (self.tasks_on(id), id);
+        match node.is_some() {
+            true => self.ranked.insert(key),
+            false => self.ranked.remove(&key),
+        };
         match node.as_ref().is_some_and(|node| node.manager.is_some()) {
             true => self.managers.insert(id),
             false => self.managers.remove(&id),
         };
         self.nodes.put(id, node)
+    }
+
+    fn tasks_on(&self, node: NodeId) -> u32 {
+        self.load.node(node).map_or(0, |load| load.tasks)
     }
 
     fn put_service(
@@ -375,6 +421,9 @@ impl State {
 
     fn put_task(&mut self, id: TaskId, task: Option<Arc<Task>>) -> Option<Arc<Task>> {
         let old = self.tasks.put(id, task.clone());
+        self.count_slot(id, old.as_ref(), task.as_ref());
+        let nodes = [&old, &task].map(|task| task.as_ref().and_then(|task| task.node));
+        let before = nodes.map(|node| node.map(|node| (self.tasks_on(node), node)));
         if let Some(old) = &old {
             self.tasks_of_slot.remove(&(old.service, old.slot, id));
             self.load.remove(old);
@@ -399,7 +448,36 @@ impl State {
                 shared.references += 1;
             }
         }
+        for (tasks, node) in before.into_iter().flatten() {
+            if self.ranked.remove(&(tasks, node)) {
+                self.ranked.insert((self.tasks_on(node), node));
+            }
+        }
         old
+    }
+
+    /// Counts the slot of a task that comes or goes, unless others have filled it.
+    fn count_slot(&mut self, id: TaskId, old: Option<&Arc<Task>>, new: Option<&Arc<Task>>) {
+        let fills = |task: &Arc<Task>| task.desired_state < TaskState::Remove;
+        let (was, is) = (old.is_some_and(fills), new.is_some_and(fills));
+        let Some(task) = old.or(new).filter(|_| was != is) else {
+            return;
+        };
+        let (service, slot) = (task.service, task.slot);
+        let range = (service, slot, TaskId(0))..=(service, slot, TaskId(u128::MAX));
+        let mut others = self.tasks_of_slot.range(range).map(|(_, _, other)| *other);
+        let mut others = others.by_ref().filter(|other| *other != id);
+        if others.any(|other| self.tasks.find(other).is_some_and(fills)) {
+            return;
+        }
+        let count = self.filled_slots.entry(service).or_default();
+        match is {
+            true => *count += 1,
+            false => *count -= 1,
+        }
+        if *count == 0 {
+            self.filled_slots.remove(&service);
+        }
     }
 }
 
@@ -410,45 +488,4 @@ fn remove_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<TaskId>>, key: K, id: Ta
             index.remove(&key);
         }
     }
-}
-
-macro_rules! rows {
-    ($($variant:ident $part:ident $row:ident: $id:ty, $self:ident => $name:expr;)*) => {
-        $(impl Row for $row {
-            type Id = $id;
-
-            fn id(&self) -> $id {
-                self.id
-            }
-
-            fn name(&$self) -> Option<&str> {
-                $name
-            }
-        })*
-
-        impl Object {
-            $(fn $part(self) -> Option<Arc<$row>> {
-                match self {
-                    Self::$variant(row) => Some(row),
-                    _ => None,
-                }
-            })*
-
-            fn cluster(self) -> Option<Arc<Cluster>> {
-                match self {
-                    Self::Cluster(cluster) => Some(cluster),
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-rows! {
-    Node node Node: NodeId, self => None;
-    Service service Service: ServiceId, self => Some(&self.spec.name);
-    Task task Task: TaskId, self => None;
-    Network network Network: NetworkId, self => Some(&self.spec.name);
-    Secret secret Secret: SecretId, self => Some(&self.spec.name);
-    Config config Config: ConfigId, self => Some(&self.spec.name);
 }

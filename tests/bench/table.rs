@@ -3,7 +3,8 @@
 //! Both engines are driven through the same HTTP calls, keep their state on an ext4 filesystem of
 //! their own (a loop device, whose counters give the bytes that reach the device, journal
 //! included), and run the same image. Needs root; Docker is measured where `dockerd` is installed,
-//! and a lone container also with runc where that is.
+//! and a lone container also with runc where that is. `cargo bench -- scheduler` measures the
+//! scheduler alone, which needs neither.
 
 mod engine;
 mod figures;
@@ -11,11 +12,16 @@ mod http;
 #[path = "../e2e/image.rs"]
 mod image;
 mod lone;
+mod scheduler;
 
 use engine::{Docker, Skep};
 use figures::Figures;
 
 fn main() {
+    let wanted: Vec<_> = std::env::args().skip(1).collect();
+    if wanted.iter().any(|word| word == "scheduler") {
+        return scheduler::measure();
+    }
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED: the figures need root");
         return;
@@ -30,6 +36,7 @@ fn main() {
         println!("dockerd is not installed: no figures to compare with");
     }
     print(&skep, docker.as_ref(), lone);
+    scheduler::measure();
 }
 
 fn print(skep: &Figures, docker: Option<&Figures>, (ours, runc): (f64, Option<f64>)) {

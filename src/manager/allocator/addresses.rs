@@ -10,7 +10,11 @@ use crate::model::state::State;
 
 /// Addresses that this round has given out, beside those of the state.
 #[derive(Debug, Default)]
-pub struct Given(BTreeSet<(NetworkId, Ipv4Addr)>);
+pub struct Given {
+    addresses: BTreeSet<(NetworkId, Ipv4Addr)>,
+    /// Networks that had none left: they are not searched again for each task that waits.
+    used_up: BTreeSet<NetworkId>,
+}
 
 /// A network has no address left.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,14 +49,20 @@ pub fn take(
     let is_free = |address: &Ipv4Addr| {
         !reserved.contains(address)
             && !state.is_taken(network.id, *address)
-            && !given.0.contains(&(network.id, *address))
+            && !given.addresses.contains(&(network.id, *address))
     };
     let size = u64::from(last - first) + 1;
     let offset = u32::try_from(seed % u128::from(size)).unwrap_or(0);
     let start = first.saturating_add(offset);
     let candidates = (start..=last).chain(first..start).map(Ipv4Addr::from);
-    let found = { candidates }.find(is_free);
-    given.0.extend(found.map(|address| (network.id, address)));
+    let found = match given.used_up.contains(&network.id) {
+        true => None,
+        false => { candidates }.find(is_free),
+    };
+    match found {
+        Some(address) => given.addresses.insert((network.id, address)),
+        None => given.used_up.insert(network.id),
+    };
     Some(found.ok_or_else(|| UsedUp {
         network: network.spec.name.clone(),
         range,
@@ -63,7 +73,8 @@ impl Given {
     /// Takes back what was given out in this round.
     pub fn give_back(&mut self, addresses: &[(NetworkId, Ipv4Addr)]) {
         for address in addresses {
-            self.0.remove(address);
+            self.addresses.remove(address);
+            self.used_up.remove(&address.0);
         }
     }
 }

@@ -61,9 +61,9 @@ fn networks<'a>(state: &'a State, task: &Task) -> Result<Vec<&'a Arc<Network>>, 
 fn waiting<'a>(state: &'a State, dirty: &Dirty) -> Vec<&'a Arc<Task>> {
     let slots = dirty.slots.iter();
     let tasks = slots.flat_map(|(service, slot)| state.tasks_of_slot(*service, *slot));
-    let services = dirty.services.iter();
-    let tasks = tasks.chain(services.flat_map(|id| state.tasks_of_service(*id)));
     let mut ids: BTreeSet<TaskId> = tasks.map(|task| task.id).collect();
+    let services = dirty.services.iter();
+    ids.extend(services.flat_map(|id| state.unassigned_of(*id)));
     if !dirty.networks.is_empty() {
         ids.extend(state.unassigned().map(|(_, _, task)| task));
     }

@@ -24,25 +24,46 @@ pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
         let Some(replicas) = service.replicas() else {
             continue;
         };
-        let replicas = usize::try_from(replicas).unwrap_or(usize::MAX);
-        let slots = slots(view, service);
-        let room = view.room.saturating_sub(changes.len());
-        if slots.len() < replicas {
-            let missing = (replicas - slots.len()).min(room);
-            let free = (1..)
-                .map(Slot::Number)
-                .filter(|slot| !slots.contains_key(slot));
-            let new = RestartRecord::default();
-            let tasks = free
-                .take(missing)
-                .map(|slot| create(*id, slot, TaskState::Running, new, rng));
-            changes.extend(tasks);
-        } else {
-            let surplus = slots.len() - replicas;
-            changes.extend(scale_down(slots, surplus.min(room)));
+        let filled = view.state.filled_slots(*id);
+        if filled == replicas {
+            continue;
         }
+        let room = view.room.saturating_sub(changes.len());
+        let count = |of: u64| usize::try_from(of).unwrap_or(usize::MAX).min(room);
+        if filled > replicas {
+            let slots = slots(view, service);
+            changes.extend(scale_down(slots, count(filled - replicas)));
+            continue;
+        }
+        let free = free_slots(view, service, filled);
+        let new = RestartRecord::default();
+        let tasks = free
+            .take(count(replicas - filled))
+            .map(|slot| create(*id, slot, TaskState::Running, new, rng));
+        changes.extend(tasks);
     }
     changes
+}
+
+/// The slots that have no task that counts, from the lowest. A service that grows has no gaps, and
+/// then its tasks need not be looked at.
+fn free_slots<'a>(
+    view: &View<'a>,
+    service: &Service,
+    filled: u64,
+) -> impl Iterator<Item = Slot> + use<'a> {
+    let has_no_gaps = match view.state.last_slot(service.id) {
+        None => true,
+        Some(Slot::Number(last)) => last == filled,
+        Some(Slot::Node(_)) => false,
+    };
+    let (first, taken) = match has_no_gaps {
+        true => (filled + 1, BTreeMap::new()),
+        false => (1, slots(view, service)),
+    };
+    (first..)
+        .map(Slot::Number)
+        .filter(move |slot| !taken.contains_key(slot))
 }
 
 /// The tasks of each slot that counts.

@@ -105,6 +105,10 @@ impl Group {
         }
     }
 
+    pub fn has_preferences(&self) -> bool {
+        !self.preferences.is_empty()
+    }
+
     /// What the node has of what the tasks are spread over.
     pub fn values(&self, node: &Node) -> Vec<String> {
         let values = self.preferences.iter();

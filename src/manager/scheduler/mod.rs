@@ -1,10 +1,13 @@
 //! Which node each task goes to: of the nodes that every filter lets through, the one with the
 //! fewest tasks of the service, then the fewest tasks, spread over what the service prefers.
 //!
-//! Tasks are placed in groups made from the same spec: the filters look at each node once per
-//! group, and a heap gives the next best node for each task.
+//! Tasks are placed in groups made from the same spec. Nodes that have none of the service come
+//! first, in the order of what they carry, which the state knows: most groups look at few nodes.
+//! Beyond that the filters look at each node once per group, and a heap gives the next best node
+//! for each task.
 
 pub mod filter;
+mod loads;
 pub mod spread;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,20 +18,20 @@ use crate::manager::allocator::tasks::lacks_addresses;
 use crate::manager::dirty::Dirty;
 use crate::manager::passes::View;
 use crate::manager::scheduler::filter::{Group, Site};
+use crate::manager::scheduler::loads::Loads;
 use crate::manager::scheduler::spread::Spread;
 use crate::model::change::Change;
 use crate::model::id::{NodeId, ServiceId, TaskId};
-use crate::model::load::NodeLoad;
 use crate::model::object::{Task, TaskState, TaskStatus};
 use crate::model::state::State;
 
 /// A node on which tasks of a service failed so often within the window is taken last.
-const FAILURES_MAX: u32 = 5;
+const FAILURES_MAX: usize = 5;
 const FAILURE_WINDOW_MS: u64 = 300_000;
 
 pub fn pass(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut loads = BTreeMap::new();
+    let mut loads = Loads::default();
     for ((service, version), tasks) in groups(view.state, dirty) {
         if changes.len() >= view.room {
             break;
@@ -69,7 +72,7 @@ fn place(
     service: ServiceId,
     version: u64,
     tasks: &[&Arc<Task>],
-    loads: &mut BTreeMap<NodeId, NodeLoad>,
+    loads: &mut Loads,
     changes: &mut Vec<Change>,
 ) {
     let Some(spec) = view.state.task_spec(service, version) else {
@@ -82,15 +85,21 @@ fn place(
     if tasks.iter().all(|task| task.place().is_some()) {
         return place_at_home(view, &group, tasks, loads, changes);
     }
-    let of_service: BTreeMap<_, _> = view.state.spread(service).collect();
+    let mut of_service: BTreeMap<_, _> = view.state.spread(service).collect();
     let failing = failing_nodes(view, service, tasks);
+    let mut tasks = tasks;
+    if failing.is_empty() && !group.has_preferences() {
+        tasks = place_on_fresh(view, &group, tasks, &mut of_service, (loads, changes));
+        if tasks.is_empty() || changes.len() >= view.room {
+            return;
+        }
+    }
     let mut sites = BTreeMap::new();
     let mut best = Spread::default();
     let mut refused = filter::Refused::default();
     for node in view.state.nodes().iter() {
-        let load = loads.get(&node.id).or_else(|| view.state.load(node.id));
         let own = of_service.get(&node.id).copied().unwrap_or(0);
-        let site = Site::of(node, load.cloned().unwrap_or_default(), own);
+        let site = Site::of(node, loads.of(view.state, node.id), own);
         match group.refuses(&site) {
             Some(reason) => refused.add(reason),
             None => {
@@ -114,7 +123,7 @@ fn place(
             node: id,
             generic: group.take(site),
         });
-        loads.insert(id, site.load.clone());
+        loads.set(id, site.load.clone());
         match group.refuses(site) {
             Some(reason) => refused.add(reason),
             None => {
@@ -128,12 +137,45 @@ fn place(
     changes.extend(left.map(|task| wait(task.id, &error, view)));
 }
 
+/// Gives tasks to nodes that have none of the service, one to each. What is left over is returned;
+/// then no such node takes another, or there is no room.
+fn place_on_fresh<'a>(
+    view: &View<'_>,
+    group: &Group,
+    mut tasks: &'a [&'a Arc<Task>],
+    of_service: &mut BTreeMap<NodeId, u32>,
+    (loads, changes): (&mut Loads, &mut Vec<Change>),
+) -> &'a [&'a Arc<Task>] {
+    for id in loads.by_load(view.state) {
+        let Some((task, rest)) = tasks.split_first().filter(|_| changes.len() < view.room) else {
+            break;
+        };
+        let node = view.state.nodes().find(id);
+        let Some(node) = node.filter(|_| !of_service.contains_key(&id)) else {
+            continue;
+        };
+        let mut site = Site::of(node, loads.of(view.state, id), 0);
+        if group.refuses(&site).is_some() {
+            continue;
+        }
+        changes.push(Change::AssignTask {
+            id: task.id,
+            node: id,
+            generic: group.take(&mut site),
+        });
+        loads.set(id, site.load);
+        of_service.insert(id, 1);
+        tasks = rest;
+    }
+    tasks
+}
+
 /// Places the tasks of a global service: each on its own node, or nowhere.
 fn place_at_home(
     view: &View<'_>,
     group: &Group,
     tasks: &[&Arc<Task>],
-    loads: &mut BTreeMap<NodeId, NodeLoad>,
+    loads: &mut Loads,
     changes: &mut Vec<Change>,
 ) {
     for task in tasks {
@@ -141,9 +183,8 @@ fn place_at_home(
         let Some(node) = home.filter(|_| changes.len() < view.room) else {
             continue;
         };
-        let load = loads.get(&node.id).or_else(|| view.state.load(node.id));
         // There is no limit per node to what each node has one of.
-        let mut site = Site::of(node, load.cloned().unwrap_or_default(), 0);
+        let mut site = Site::of(node, loads.of(view.state, node.id), 0);
         if let Some(reason) = group.refuses(&site) {
             let mut refused = filter::Refused::default();
             refused.add(reason);
@@ -157,7 +198,7 @@ fn place_at_home(
             node: node.id,
             generic: group.take(&mut site),
         });
-        loads.insert(node.id, site.load);
+        loads.set(node.id, site.load);
     }
 }
 
@@ -181,21 +222,18 @@ fn wait(id: TaskId, error: &str, view: &View<'_>) -> Change {
 /// The nodes on which the service keeps failing. Only a group that has restarted tasks can have
 /// any.
 fn failing_nodes(view: &View<'_>, service: ServiceId, tasks: &[&Arc<Task>]) -> BTreeSet<NodeId> {
-    let mut failures = BTreeMap::<NodeId, u32>::new();
     if tasks.iter().all(|task| task.restart.attempts == 0) {
         return BTreeSet::new();
     }
-    for task in view.state.tasks_of_service(service) {
+    let fails = |task: &&Arc<Task>| {
         let failed = matches!(task.status.state, TaskState::Failed | TaskState::Rejected);
         let recent = view.now.since_ms(task.status.at) <= FAILURE_WINDOW_MS;
-        if let Some(node) = task.node.filter(|_| failed && recent) {
-            *failures.entry(node).or_default() += 1;
-        }
-    }
-    let often = failures
-        .into_iter()
-        .filter(|(_, count)| *count >= FAILURES_MAX);
-    often.map(|(node, _)| node).collect()
+        task.service == service && failed && recent
+    };
+    let often = |id: &NodeId| view.state.tasks_of_node(*id).filter(fails).count() >= FAILURES_MAX;
+    let nodes = view.state.failed(service);
+    let nodes = nodes.filter(|(_, count)| usize::try_from(*count).unwrap_or(0) >= FAILURES_MAX);
+    nodes.map(|(id, _)| id).filter(often).collect()
 }
 
 #[cfg(test)]

@@ -395,7 +395,7 @@ fn decide_both_ways(draft: &mut Draft<'_>, rng: &mut Rng) {
             return;
         }
         let mut round = std::mem::take(&mut draft.dirty);
-        for (place, pass) in PASSES.into_iter().enumerate() {
+        for (place, (pass, _)) in PASSES.into_iter().enumerate() {
             round.merge(&draft.dirty);
             let view = View {
                 state: draft.state(),
