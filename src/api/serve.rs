@@ -47,7 +47,7 @@ pub async fn serve(listener: Listener, context: Rc<Context>, serves: Serves) -> 
         let place = Place(leave.clone());
         match listener.accept().await {
             Ok(stream) => {
-                let served = connection_to(stream, context.clone(), serves);
+                let served = connection(stream, context.clone(), serves);
                 let connection = async move {
                     served.await;
                     drop(place);
@@ -73,15 +73,7 @@ impl Drop for Place {
 }
 
 /// Serves one connection to its end.
-pub async fn connection<S>(stream: S, context: Rc<Context>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    connection_to(stream, context, Serves::Everything).await;
-}
-
-/// Serves what a place serves on one connection.
-pub async fn connection_to<S>(stream: S, context: Rc<Context>, serves: Serves)
+pub async fn connection<S>(stream: S, context: Rc<Context>, serves: Serves)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

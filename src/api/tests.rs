@@ -29,7 +29,7 @@ use smol_hyper::rt::FuturesIo;
 use crate::api::context::{Cluster, ClusterError, Context, Host, Init, Join, Membership};
 use crate::api::events::Events;
 use crate::api::execs::Execs;
-use crate::api::serve::connection;
+use crate::api::serve::{Serves, connection};
 use crate::api::tests::swarm::Managed;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
@@ -83,6 +83,7 @@ impl Cluster for Alone {
 struct Rig {
     context: Rc<Context>,
     dir: PathBuf,
+    serves: Serves,
 }
 
 impl Rig {
@@ -122,7 +123,11 @@ impl Rig {
             execs: Execs::default(),
             executor,
         });
-        Self { context, dir }
+        Self {
+            context,
+            dir,
+            serves: Serves::Everything,
+        }
     }
 
     /// Runs `story` beside the server.
@@ -135,7 +140,7 @@ impl Rig {
     fn dial(&self) -> Async<UnixStream> {
         let (client, server) = UnixStream::pair().unwrap();
         let server = Async::new(server).unwrap();
-        let served = connection(server, self.context.clone());
+        let served = connection(server, self.context.clone(), self.serves);
         self.context.executor.spawn(served).detach();
         Async::new(client).unwrap()
     }

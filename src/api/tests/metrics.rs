@@ -1,6 +1,7 @@
 //! What Prometheus is told.
 
 use super::Rig;
+use crate::api::serve::Serves;
 use crate::api::tests::swarm::swarm;
 
 fn metrics(rig: &Rig) -> String {
@@ -50,4 +51,16 @@ fn a_manager_counts_what_is_in_its_swarm_and_how_long_it_takes() {
     assert!(count.parse::<u64>().unwrap() > 0);
     rig.ask("DELETE", "/services/web", "");
     says(&metrics(&rig), "swarm_manager_services_total 0");
+}
+
+#[test]
+fn a_place_for_metrics_alone_shows_nothing_else() {
+    let mut rig = Rig::new();
+    rig.serves = Serves::Metrics;
+    says(&metrics(&rig), "swarm_node_manager 0");
+    let expect = (404, "page not found: only /metrics is here");
+    for path in ["/info", "/v1.47/metrics", "/containers/json", "/metrics/"] {
+        rig.check_refused("GET", path, "", expect);
+    }
+    rig.check_refused("POST", "/metrics", "", (405, "method not allowed"));
 }
