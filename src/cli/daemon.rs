@@ -31,6 +31,12 @@ pub const DAEMON: Command = Command {
         )
         .short('H'),
         Flag::new(
+            "images-dir",
+            Kind::Text,
+            "Directory of image archives that are loaded at the start; their images are not \
+             pruned (default STATE-DIR/images.d)",
+        ),
+        Flag::new(
             "insecure-registry",
             Kind::Many("list", check::<Insecure>),
             "Registry, or network of registries, that may be spoken to without TLS or with a \
@@ -117,6 +123,7 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
                 why: error.to_string(),
             }
         })?,
+        images_dir: parsed.text("images-dir").map(PathBuf::from),
         registries: RegistryOptions {
             insecure: many(&parsed, "insecure-registry"),
             mirrors: many(&parsed, "registry-mirror"),

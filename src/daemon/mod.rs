@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/id        tells this daemon from others
 //! STATE/images/   the image store          STATE/volumes/  named volumes
+//! STATE/images.d/ archives of images that are loaded at the start
 //! STATE/member, STATE/identity, STATE/manager/, STATE/layers/  this host's part in a swarm, see
 //!                 `site`
 //! RUN/containers/, RUN/records/  what runs, gone after a reboot
@@ -96,6 +97,8 @@ pub struct Options {
     /// What its node has to give beside processors and memory.
     pub generic: Vec<GenericResource>,
     pub registries: RegistryOptions,
+    /// A folder of archives that are loaded at the start, if it is not the one beside the images.
+    pub images_dir: Option<PathBuf>,
 }
 
 /// What a daemon is told of registries.
@@ -163,6 +166,7 @@ pub async fn run(
     let events = Rc::new(Events::default());
     let (host, api_host) = open(&options).await?;
     let runtime = host.runtime.clone();
+    load_archives(&options, &host, &executor);
     let swarm = Rc::new(Swarm::new(Site {
         host,
         executor: executor.clone(),
@@ -236,6 +240,22 @@ async fn open(options: &Options) -> Result<(site::Host, api::context::Host), Dae
         volumes,
     };
     Ok((host, api_host))
+}
+
+/// Loads the archives of this host beside whatever else it does.
+fn load_archives(options: &Options, host: &site::Host, executor: &LocalExecutor<'static>) {
+    let beside = || options.state_dir.join("images.d");
+    let folder = options.images_dir.clone().unwrap_or_else(beside);
+    let (loading, loaded) = async_channel::bounded(1);
+    host.registries.wait_for(loaded);
+    let images = host.images.clone();
+    let load = blocking(move || {
+        if let Err(error) = images.load_folder(&folder) {
+            tracing::warn!("{error}");
+        }
+        drop(loading);
+    });
+    executor.spawn(load).detach();
 }
 
 async fn open_images(dir: PathBuf, in_use: InUse) -> Result<Arc<ImageStore>, DaemonError> {

@@ -12,6 +12,7 @@
 //! DIR/layers/<diff id>/fs/    an unpacked layer, an overlayfs lower directory
 //! DIR/layers/<diff id>/frames what the layer's tar held besides file contents (gzip)
 //! DIR/layers/<diff id>/gone/  contents that a later entry of the same tar replaced (rare)
+//! DIR/archives                which archives of a folder were loaded
 //! DIR/tmp/<n>/                loads under way, and what is being deleted; swept at open
 //! ```
 //!
@@ -51,6 +52,7 @@ pub mod removal;
 pub mod arrivals;
 pub mod oci;
 pub mod load;
+pub mod folder;
 pub mod registry;
 pub mod fetch;
 pub mod pull;

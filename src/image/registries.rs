@@ -29,6 +29,8 @@ pub struct Registries {
     settings: Settings,
     /// What is pulled now; closed when that is over.
     under_way: RefCell<BTreeMap<String, Receiver<Infallible>>>,
+    /// Closed once the archives of this host are loaded.
+    archives: RefCell<Option<Receiver<Infallible>>>,
 }
 
 /// What stands under a name at a registry.
@@ -78,7 +80,14 @@ impl Registries {
             images,
             settings,
             under_way: RefCell::default(),
+            archives: RefCell::default(),
         }
+    }
+
+    /// Nobody else is asked for an image before this is closed: it may be among what this host
+    /// loads from its own archives.
+    pub fn wait_for(&self, archives: Receiver<Infallible>) {
+        self.archives.replace(Some(archives));
     }
 
     /// Pulls an image. Dropped, the pull ends soon after.
@@ -116,8 +125,13 @@ impl Registries {
         let Ok(reference) = Reference::parse(name).map(Reference::or_latest) else {
             return Err(missing.into());
         };
+        let archives = self.archives.borrow().clone();
+        if let Some(archives) = archives {
+            // Nothing is ever sent: the channel closes.
+            let _ = archives.recv().await;
+        }
         let _turn = self.turn(&reference.to_string()).await;
-        // Another task's pull may have brought it.
+        // An archive or another task's pull may have brought it.
         match self.resolve(name).await {
             Err(ResolveError::NoSuchImage(_)) => {}
             other => return Ok(other?),

@@ -101,7 +101,7 @@ impl ImageStore {
         Ok(removed)
     }
 
-    /// Removes every image that `wanted` chooses and that no container uses.
+    /// Removes every image that `wanted` chooses, that no container uses and that is not kept.
     pub fn prune(
         &self,
         wanted: &dyn Fn(&Image) -> bool,
@@ -113,7 +113,7 @@ impl ImageStore {
             .index
             .images
             .keys()
-            .filter(|id| !in_use.contains_key(id))
+            .filter(|id| !in_use.contains_key(id) && !state.kept.contains(id))
         {
             if wanted(&self.image(&state.index, *id)?) {
                 drop_image(&mut index, *id);

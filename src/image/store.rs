@@ -38,6 +38,8 @@ pub struct State {
     pub index: Index,
     /// Layers that loads under way count on, and how many of them.
     pub pins: BTreeMap<Digest, u32>,
+    /// Images that are not pruned though nothing uses them.
+    pub kept: BTreeSet<Digest>,
 }
 
 /// An image, complete and on this host.
@@ -142,6 +144,7 @@ impl ImageStore {
             state: Mutex::new(State {
                 index: Index::read(dir)?,
                 pins: BTreeMap::new(),
+                kept: BTreeSet::new(),
             }),
             dir: dir.to_owned(),
             limits,
