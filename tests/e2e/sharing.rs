@@ -95,3 +95,29 @@ fn an_image_that_is_loaded_on_the_manager_runs_on_every_node_without_a_registry(
         tasks.contains(nowhere)
     });
 }
+
+#[test]
+fn archives_that_lie_beside_the_state_are_loaded_at_the_start_and_not_pruned() {
+    let Some(busybox) = tools::busybox() else {
+        return tools::skipped("no static busybox, and it could not be installed");
+    };
+    let Some(mut host) = Host::swarm("archives") else {
+        return;
+    };
+    host.stop_daemon();
+    let folder = host.path("state/images.d");
+    std::fs::create_dir_all(&folder).expect("a folder for archives");
+    let mut config = image::plain();
+    config["Labels"] = serde_json::json!({"of": "the card"});
+    image::busybox_archive(busybox, &folder.join("app.tar"), "app:1", &config);
+    host.start_daemon();
+    let create = "service create -q --name app --stop-grace-period 1s app:1 sleep 1000";
+    host.skep(&create.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(host.running("app"), 1);
+    host.skep(&["service", "rm", "app"]);
+    host.until("its container is gone", || {
+        host.skep(&["container", "ls", "-aq"]).is_empty()
+    });
+    host.skep(&["image", "prune", "-af"]);
+    assert_eq!(images(&host), ["app:1"]);
+}
