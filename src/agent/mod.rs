@@ -61,6 +61,8 @@ pub struct Agent {
 #[derive(Debug, Default)]
 struct Session {
     heartbeat: Option<Heartbeat>,
+    /// The node is another than the hello said.
+    is_outdated: bool,
     /// The version of the assignments; statuses wait until there is one.
     version: Option<u64>,
     asked_full: bool,
@@ -97,6 +99,8 @@ pub enum Event {
     },
     Tick,
     Farewell(Farewell),
+    /// The node has a certificate that this root issued.
+    Certified([u8; 32]),
 }
 
 /// Why an agent ends.
@@ -154,6 +158,7 @@ impl Agent {
             Event::Tick => {}
             Event::Farewell(Farewell::BackSoon) => self.pause(&mut moves),
             Event::Farewell(Farewell::Leave) => self.leave(now, &mut moves),
+            Event::Certified(issuer) => self.certified(issuer, &mut moves),
         }
         self.beat(now, rng, &mut moves);
         for task in self.tasks.values_mut() {
@@ -209,6 +214,10 @@ impl Agent {
                 let period_ms = heartbeat_ms.clamp(HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX);
                 let next = now.plus_ms(jittered(period_ms, rng));
                 session.heartbeat = Some(Heartbeat { period_ms, next });
+                if std::mem::take(&mut session.is_outdated) {
+                    let message = ToManager::Describe(self.description.clone());
+                    moves.effects.push(Effect::Send(message));
+                }
             }
             ToAgent::Refused { reason } => {
                 tracing::warn!("the manager refused this node: {reason}");
@@ -341,6 +350,20 @@ impl Agent {
             .effects
             .push(Effect::Send(ToManager::BackSoon { ms: BACK_SOON_MS }));
         moves.effects.push(Effect::Done);
+    }
+
+    fn certified(&mut self, issuer: [u8; 32], moves: &mut Moves) {
+        if self.description.issuer.replace(issuer) == Some(issuer) {
+            return;
+        }
+        match &mut self.session {
+            Some(session) if session.heartbeat.is_some() => {
+                let message = ToManager::Describe(self.description.clone());
+                moves.effects.push(Effect::Send(message));
+            }
+            Some(session) => session.is_outdated = true,
+            None => {}
+        }
     }
 
     fn leave(&mut self, now: Time, moves: &mut Moves) {

@@ -268,10 +268,11 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
     async fn input(&mut self) -> Input {
         let farewell = farewell(self.farewells, &mut self.leaving);
         let news = async { self.news_in.recv().await.map_or(Event::Tick, |news| news) };
+        let certified = async { Event::Certified(self.dialer.certified().await) };
         let link = listen(&mut self.link, &mut self.redial_ms);
         let timer = wake(self.agent.due());
         or(
-            async { Input::Event(or(farewell, news).await) },
+            async { Input::Event(or(or(farewell, certified), news).await) },
             or(link, async { Input::Event(timer.await) }),
         )
         .await

@@ -331,6 +331,7 @@ fn say(effect: &Effect) -> Vec<String> {
         Effect::Send(ToManager::AskFull) => vec!["ask full".into()],
         Effect::Send(ToManager::BackSoon { ms }) => vec![format!("back within {ms} ms")],
         Effect::Send(ToManager::Goodbye) => vec!["goodbye".into()],
+        Effect::Send(ToManager::Describe(node)) => vec![format!("issuer {:?}", node.issuer)],
         Effect::Send(ToManager::Status(updates)) => updates
             .iter()
             .map(|u| prefix(u.task) + &say_status(&u.status))
@@ -365,4 +366,28 @@ fn say_status(status: &TaskStatus) -> String {
         "" => status.state.name().into(),
         error => format!("{} ({error})", status.state.name()),
     }
+}
+
+#[test]
+fn managers_hear_by_which_root_a_node_is_known_once_they_have_welcomed_it() {
+    let mut world = World::default();
+    let described = |effects: &[Effect]| match effects {
+        [Effect::Send(ToManager::Describe(node))] => node.issuer,
+        _ => None,
+    };
+    world.clause("connected");
+    let effects = world.step(Event::Certified([1; 32]));
+    assert_eq!(described(&effects), Some([1; 32]));
+    assert_eq!(world.step(Event::Certified([1; 32])), []);
+    world.step(Event::Disconnected);
+    assert_eq!(world.step(Event::Certified([2; 32])), []);
+    let hello = world.step(Event::Connected);
+    let [Effect::Send(ToManager::Hello { description, .. })] = &hello[..] else {
+        panic!("{hello:?}");
+    };
+    assert_eq!(description.issuer, Some([2; 32]));
+    // The hello has said something else, and nothing may come between it and the welcome.
+    assert_eq!(world.step(Event::Certified([3; 32])), []);
+    let welcomed = world.hear(ToAgent::Welcome { heartbeat_ms: 2000 });
+    assert_eq!(described(&welcomed), Some([3; 32]));
 }

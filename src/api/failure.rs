@@ -80,6 +80,7 @@ impl From<Refusal> for Failure {
             | Refusal::SubnetTaken { .. }
             | Refusal::NoSubnet(_)
             | Refusal::Unreachable(_)
+            | Refusal::Rotating
             | Refusal::Impossible(..) => StatusCode::BAD_REQUEST,
             Refusal::Predefined(_) => StatusCode::FORBIDDEN,
             // Docker answers 500 here, and clients know the text.

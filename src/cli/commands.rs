@@ -108,7 +108,7 @@ pub const COMMANDS: &[&Command] = &[
     &swarm::INIT,
     &swarm::join::JOIN,
     &swarm::LEAVE,
-    &swarm::settings::CA,
+    &swarm::ca::CA,
     &swarm::settings::UPDATE,
     &swarm::token::JOIN_TOKEN,
     &swarm::unlock::UNLOCK_KEY,

@@ -62,6 +62,9 @@ pub enum Failure {
         /// The name asked for.
         name: String,
     },
+    /// A flag of `swarm ca` that changes nothing on its own.
+    #[error("`--{0}` flag requires the `--rotate` flag to update the CA")]
+    NeedsRotate(&'static str),
     /// A join token is for a role that there is not.
     #[error("unknown role {0}")]
     Role(String),

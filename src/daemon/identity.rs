@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::record::{Kind, RecordError};
 use crate::identity::certificate::{CertificateError, Dates, Peer, verify};
 use crate::identity::key::{KeyError, PrivateKey, public_digest};
+use crate::identity::roots::issuer;
 use crate::manager::run::ManagerHandle;
 use crate::model::id::NodeId;
 use crate::model::trust::Hidden;
@@ -106,6 +107,18 @@ impl Identity {
             verify(&chain, &roots, Some(certified.cluster), Dates::Unchecked)
         };
         self.certified.as_ref().map(peer).transpose()
+    }
+
+    /// The roots that came with the certificate; the last has issued it.
+    pub fn roots(&self) -> &[Vec<u8>] {
+        self.certified
+            .as_ref()
+            .map_or(&[], |certified| &certified.roots)
+    }
+
+    /// The digest of the root that issued the certificate.
+    pub fn issuer(&self) -> Option<[u8; 32]> {
+        issuer(self.roots())
     }
 
     /// Asks for a certificate at this host's own manager.

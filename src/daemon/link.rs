@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
+use futures_lite::future::pending;
 
 use crate::transport::Dial;
 use crate::transport::end::End;
@@ -21,6 +22,8 @@ pub struct Link {
     was_here: Cell<bool>,
     /// Hears what managers say of each other.
     news: Sender<Roster>,
+    /// Brings the issuers of this node's certificates.
+    issuers: Receiver<[u8; 32]>,
 }
 
 /// Why no session began.
@@ -33,12 +36,17 @@ pub enum LinkError {
 }
 
 impl Link {
-    pub fn new(elsewhere: ManagerDialer, news: Sender<Roster>) -> Self {
+    pub fn new(
+        elsewhere: ManagerDialer,
+        news: Sender<Roster>,
+        issuers: Receiver<[u8; 32]>,
+    ) -> Self {
         Self {
             here: RefCell::default(),
             elsewhere,
             was_here: Cell::default(),
             news,
+            issuers,
         }
     }
 
@@ -71,5 +79,12 @@ impl Dial for Link {
     fn learn(&self, roster: Roster) {
         // Nobody needs it when the host is about to leave or to stop.
         let _ = self.news.try_send(roster);
+    }
+
+    async fn certified(&self) -> [u8; 32] {
+        match self.issuers.recv().await {
+            Ok(issuer) => issuer,
+            Err(_) => pending().await,
+        }
     }
 }

@@ -7,6 +7,7 @@ use async_channel::Sender;
 use async_executor::Task;
 
 use crate::agent::{self, Agent, Farewell};
+use crate::daemon::containers::HostContainers;
 use crate::daemon::failure::SwarmError;
 use crate::daemon::holders::Holders;
 use crate::daemon::identity::Identity;
@@ -18,6 +19,7 @@ use crate::daemon::site::Site;
 use crate::daemon::steward::{Standing, Steward};
 use crate::host::rng::Rng;
 use crate::manager::Manager;
+use crate::model::spec::node::NodeDescription;
 use crate::store::manager_store::ManagerStore;
 use crate::transport::tls::dial::ManagerDialer;
 use crate::transport::tls::listener::Socket;
@@ -55,42 +57,41 @@ impl Parts {
         let mut rng = Rng::from_entropy()?;
         // Not bounded: managers come and go seldom.
         let (news_out, news) = async_channel::unbounded();
+        let (issuers_out, issuers) = async_channel::unbounded();
         let launched = match beginning {
             None => None,
             Some(beginning) => {
-                let Beginning { core, store, .. } = beginning;
+                let (core, store) = (beginning.core, beginning.store);
                 let launched = site.launch(core, store, rng.fork("manager"));
                 if identity.certified.is_none() {
                     // The swarm begins, or a crash came in between.
                     identity.renew_here(member.node, &launched.handle).await?;
                     identity.store(&site.host.state_dir)?;
                 }
-                let Beginning {
-                    raft_id,
-                    socket,
-                    is_new,
-                    ..
-                } = beginning;
-                Some((launched, raft_id, socket, is_new))
+                let (raft_id, socket) = (beginning.raft_id, beginning.socket);
+                Some((launched, raft_id, socket, beginning.is_new))
             }
         };
         let keyring = site.keyring(&identity)?;
         let elsewhere = ManagerDialer::new(keyring.clone(), member.managers.clone());
-        let link = Rc::new(Link::new(elsewhere, news_out));
+        let link = Rc::new(Link::new(elsewhere, news_out, issuers));
         let managing = launched.map(|(launched, raft_id, socket, is_new)| {
             let (managing, dialer) = site.open(launched, raft_id, &member, keyring.clone(), socket);
             link.set_here(Some(dialer), is_new);
             managing
         });
         let state_dir = site.host.state_dir.clone();
+        let description = NodeDescription {
+            issuer: identity.issuer(),
+            ..site.host.description.clone()
+        };
         let keeper = Keeper::new(identity, state_dir, keyring.clone(), &mut rng);
         let standing = Rc::new(Standing {
             member: RefCell::new(member),
             managing: RefCell::new(managing),
         });
         let managers = standing.member.borrow().managers.clone();
-        let holders = Holders::new(site.host.images.clone(), keyring, managers);
-        let holders = Rc::new(holders);
+        let holders = Rc::new(Holders::new(site.host.images.clone(), keyring, managers));
         let steward = Steward {
             site: site.clone(),
             holders: holders.clone(),
@@ -98,13 +99,16 @@ impl Parts {
             keeper,
             link: link.clone(),
             news,
+            issuers: issuers_out,
             rng: rng.fork("steward"),
             shall: None,
         };
-        let networks = site.networks(standing.member.borrow().node);
+        let node = standing.member.borrow().node;
+        let networks = site.networks(node);
         let beside = networks.run(&site.executor);
-        let (farewells, agent) =
-            start_agent(&site, &standing, (networks.clone(), holders), link, rng);
+        let agent = Agent::new(node, description);
+        let containers = site.containers(node, networks.clone(), holders);
+        let (farewells, agent) = start_agent(&site, agent, containers, link, rng);
         Ok(Self {
             standing,
             farewells,
@@ -133,15 +137,12 @@ impl Parts {
 
 fn start_agent(
     site: &Site,
-    standing: &Standing,
-    (networks, holders): (HostNetworks, Rc<Holders>),
+    agent: Agent,
+    containers: HostContainers,
     link: Rc<Link>,
     mut rng: Rng,
 ) -> (Sender<Farewell>, Task<()>) {
     let (farewells, said) = async_channel::bounded(1);
-    let node = standing.member.borrow().node;
-    let containers = site.containers(node, networks, holders);
-    let agent = Agent::new(node, site.host.description.clone());
     let rng = rng.fork("agent");
     let agent = async move { Ok(agent::run::run(agent, rng, &containers, &*link, &said).await?) };
     (farewells, site.watched(Box::pin(agent)))

@@ -12,6 +12,7 @@ use crate::host::rng::Rng;
 use crate::host::wait::sleep;
 use crate::identity::certificate::{CertificateError, Dates};
 use crate::identity::key::KeyError;
+use crate::identity::roots::digest_all;
 use crate::manager::run::ManagerHandle;
 use crate::model::spec::node::Role;
 use crate::model::time::Time;
@@ -84,6 +85,16 @@ impl Keeper {
     /// What this node is by its certificate.
     pub fn role(&self) -> Option<Role> {
         self.role
+    }
+
+    /// The digest of the roots that this node trusts.
+    pub fn roots(&self) -> [u8; 32] {
+        digest_all(self.identity.roots())
+    }
+
+    /// The root that issued this node's certificate.
+    pub fn issuer(&self) -> Option<[u8; 32]> {
+        self.identity.issuer()
     }
 
     pub fn keyring(&self) -> &Keyring {

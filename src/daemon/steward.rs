@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_channel::Receiver;
+use async_channel::{Receiver, Sender};
 use futures_lite::future::or;
 
 use crate::daemon::failure::SwarmError;
@@ -69,6 +69,8 @@ pub struct Steward {
     pub link: Rc<Link>,
     pub holders: Rc<Holders>,
     pub news: Receiver<Roster>,
+    /// Tells the agent by which root its node is known.
+    pub issuers: Sender<[u8; 32]>,
     pub rng: Rng,
     /// What this host is to the managers, as far as they have said.
     pub shall: Option<Roster>,
@@ -165,8 +167,9 @@ impl Steward {
     /// Brings this host nearer to what it shall be; whether it is all that.
     async fn follow(&mut self) -> Result<bool, StewardError> {
         let mut is_settled = true;
-        let shall = self.shall.as_ref().map(|shall| (shall.role, shall.raft_id));
-        if let Some((role, raft_id)) = shall {
+        let shall = self.shall.as_ref();
+        let shall = shall.map(|shall| (shall.role, shall.raft_id, shall.roots));
+        if let Some((role, raft_id, roots)) = shall {
             let held = self.held();
             if held.is_some() && held != raft_id {
                 match self.has_lost_seat(held).await? {
@@ -178,7 +181,8 @@ impl Steward {
             if role == Role::Manager && self.held().is_none() {
                 self.promote().await?;
             }
-            if self.keeper.role() != Some(role) && is_settled {
+            let is_other = self.keeper.role() != Some(role) || self.keeper.roots() != roots;
+            if is_other && is_settled {
                 self.renew().await?;
             }
         }
@@ -215,6 +219,10 @@ impl Steward {
             .keeper
             .renew(here.as_ref(), &managers, &mut self.rng)
             .await;
+        if let Some(issuer) = self.keeper.issuer() {
+            // Nobody needs it when the host is about to leave or to stop.
+            let _ = self.issuers.try_send(issuer);
+        }
         Ok(renewed?)
     }
 

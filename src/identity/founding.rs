@@ -17,6 +17,7 @@ pub fn found(
         key: Some(Hidden(authority.key().pkcs8().to_vec())),
         worker: JoinToken::new(worker),
         manager: JoinToken::new(manager),
+        rotation: None,
     })
 }
 

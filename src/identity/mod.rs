@@ -15,6 +15,7 @@ pub mod text;
 pub mod key;
 pub mod token;
 pub mod certificate;
+pub mod roots;
 pub mod authority;
 pub mod founding;
 pub mod seal;

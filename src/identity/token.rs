@@ -123,6 +123,7 @@ mod tests {
             key: None,
             worker: JoinToken::new(secret(1)),
             manager: JoinToken::new(secret(2)),
+            rotation: None,
         }
     }
 

@@ -214,7 +214,11 @@ impl Manager {
             Change::SetDesiredState { id, .. } | Change::RemoveTask { id } => *id,
             // What it needed may be released.
             Change::SetTaskStatus { id, status } if status.state.is_terminal() => *id,
-            Change::CreateNode(_) | Change::UpdateNode { .. } | Change::SetManager { .. } => {
+            Change::CreateNode(_)
+            | Change::UpdateNode { .. }
+            | Change::SetManager { .. }
+            | Change::BeginRotation(_)
+            | Change::FinishRotation => {
                 return self.dispatcher.note_managers(&self.state, change);
             }
             Change::RemoveNode { id } => {

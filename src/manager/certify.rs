@@ -1,13 +1,14 @@
-//! Signs the certificates of nodes that were admitted. Signatures draw on randomness that nobody
-//! can provide, so this is no part of `Manager::step`: whoever runs a manager does it where the
-//! node asked, with the key that every manager has.
+//! Signs the certificates of nodes that were admitted, and new roots. Keys and signatures draw on
+//! randomness that nobody can provide, so this is no part of `Manager::step`: whoever runs a
+//! manager does it where the request came in, with the key that every manager has.
 
 use crate::host::rng::Rng;
 use crate::identity::authority::{Authority, AuthorityError, Order, SERIAL_BYTES};
 use crate::model::object::Cluster;
 use crate::model::state::State;
 use crate::model::time::{Time, ms_of_ns};
-use crate::wire::control::{Refusal, Response};
+use crate::model::trust::{Hidden, Rotation};
+use crate::wire::control::{NewRoot, Refusal, Request, Response};
 use crate::wire::join::{Admission, Certified};
 
 /// The answer with a certificate in the place of the permission to sign one.
@@ -33,7 +34,7 @@ pub fn certify(
         raft_id: admission.raft_id,
         cluster: cluster.id,
         chain,
-        roots: vec![cluster.trust.root.clone()],
+        roots: cluster.trust.roots(),
         managers: members.map(|member| member.address.clone()).collect(),
         at: now,
     }))
@@ -45,9 +46,8 @@ fn sign(
     rng: &mut Rng,
     admission: &Admission,
 ) -> Result<Vec<Vec<u8>>, AuthorityError> {
-    let trust = &cluster.trust;
-    let key = trust.key.as_ref().ok_or(AuthorityError::NoKey)?;
-    let authority = Authority::from_stored(trust.root.clone(), &key.0)?;
+    let (root, key) = cluster.trust.issuer();
+    let authority = authority(root, key)?;
     let order = Order {
         request: &admission.request,
         node: admission.node,
@@ -56,8 +56,48 @@ fn sign(
         life_ms: ms_of_ns(cluster.spec.ca.node_cert_expiry_ns),
         serial: rng.next_u128().to_be_bytes(),
     };
-    let certificate = authority.issue(&order, now)?;
-    Ok(vec![certificate.to_vec(), trust.root.clone()])
+    let certificate = authority.issue(&order, now)?.to_vec();
+    let path = cluster.trust.path().into_iter();
+    Ok([certificate].into_iter().chain(path).collect())
+}
+
+/// The request with a new root in it, signed by the old one, if it asks for one.
+pub fn prepare(
+    state: &State,
+    now: Time,
+    rng: &mut Rng,
+    mut request: Request,
+) -> Result<Request, Refusal> {
+    if let Request::UpdateCluster { spec, root, .. } = &mut request
+        && let Some(cluster) = state.cluster()
+        && spec.ca.force_rotate != cluster.spec.ca.force_rotate
+        && cluster.trust.rotation.is_none()
+    {
+        let new = new_root(cluster, now, rng);
+        let new = new.map_err(|error| Refusal::NoCertificate(error.to_string()))?;
+        *root = Some(Box::new(new));
+    }
+    Ok(request)
+}
+
+fn new_root(cluster: &Cluster, now: Time, rng: &mut Rng) -> Result<NewRoot, AuthorityError> {
+    let trust = &cluster.trust;
+    let old = authority(&trust.root, trust.key.as_ref())?;
+    let new = Authority::found(now, rng.next_u128().to_be_bytes())?;
+    let cross = old.cross_sign(&new, rng.next_u128().to_be_bytes())?;
+    Ok(NewRoot {
+        old: trust.root.clone(),
+        rotation: Rotation {
+            root: new.root().to_vec(),
+            key: Some(Hidden(new.key().pkcs8().to_vec())),
+            cross: cross.to_vec(),
+        },
+    })
+}
+
+fn authority(root: &[u8], key: Option<&Hidden>) -> Result<Authority, AuthorityError> {
+    let key = key.ok_or(AuthorityError::NoKey)?;
+    Authority::from_stored(root.to_vec(), &key.0)
 }
 
 const _: () = assert!(SERIAL_BYTES == size_of::<u128>());
@@ -70,9 +110,9 @@ mod tests {
     use crate::identity::key::{PrivateKey, public_digest};
     use crate::manager::genesis::genesis;
     use crate::manager::tests::swarm::{NODE, a_genesis};
-    use crate::model::change::Batch;
+    use crate::model::change::{Batch, Change};
     use crate::model::spec::node::Role;
-    use crate::model::trust::TokenSecret;
+    use crate::model::trust::{NewTokens, TokenSecret};
 
     const NOW: Time = Time(1_800_000_000_000);
     const HOUR_MS: u64 = 3_600_000;
@@ -129,6 +169,49 @@ mod tests {
             refused.to_string(),
             "the manager cannot sign a certificate: the root's key is not here"
         );
+    }
+
+    #[test]
+    fn a_new_root_is_made_where_one_is_asked_for_and_issues_at_once() {
+        let mut state = state(true);
+        let rng = &mut Rng::from_seed(1);
+        let cluster = state.cluster().unwrap().clone();
+        let mut update = |force_rotate| {
+            let mut spec = cluster.spec.clone();
+            spec.ca.force_rotate = force_rotate;
+            let request = Request::UpdateCluster {
+                version: 1,
+                spec,
+                tokens: NewTokens::default(),
+                root: None,
+            };
+            match prepare(&state, NOW, rng, request).unwrap() {
+                Request::UpdateCluster { root, .. } => root,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(update(0), None);
+        let new = update(1).unwrap();
+        assert_eq!(new.old, cluster.trust.root);
+        let begin = vec![Change::BeginRotation(new.rotation.clone())];
+        let batch = Batch {
+            at: NOW,
+            changes: begin,
+        };
+        state.apply(2, &batch);
+
+        let key = PrivateKey::generate().unwrap();
+        let certified = certified(&state, &key).unwrap();
+        let chain: Vec<_> = certified.chain.into_iter().map(Into::into).collect();
+        for root in [cluster.trust.root.clone(), new.rotation.root] {
+            assert!(
+                chain.contains(&root.clone().into()),
+                "hosts that join look for it"
+            );
+            let believed = verify(&chain, &[root.into()], None, Dates::At(NOW));
+            assert_eq!(believed.unwrap().node, NODE);
+        }
+        assert_eq!(certified.roots, state.cluster().unwrap().trust.roots());
     }
 
     #[test]

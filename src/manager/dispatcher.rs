@@ -11,6 +11,7 @@ mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::identity::roots::digest_all;
 use crate::manager::dirty::Dirty;
 use crate::manager::dispatcher::reached::Reached;
 use crate::manager::dispatcher::session::Session;
@@ -157,6 +158,7 @@ impl Dispatcher {
         };
         match message {
             ToManager::Hello { .. } | ToManager::Heartbeat => {}
+            ToManager::Describe(description) => return self.describe(state, node, description),
             ToManager::AskFull => self.send_full(state, node),
             ToManager::Status(updates) => {
                 for update in updates {
@@ -175,6 +177,20 @@ impl Dispatcher {
             }
         }
         self.see(node, session, Sight::Heard);
+    }
+
+    fn describe(&mut self, state: &State, node: NodeId, description: NodeDescription) {
+        let Some(session) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        let id = session.id;
+        if let Err(reason) = check_description(&description) {
+            return self.refuse(id, reason);
+        }
+        session.description = Some(Box::new(description));
+        session.settle(state, node);
+        let description = session.description.clone();
+        self.see(node, id, Sight::Joined { description });
     }
 
     /// A session ended without a word, or after its last.
@@ -278,14 +294,14 @@ impl Dispatcher {
         }
     }
 
-    /// Notes a change, before it is applied, of who the managers are.
+    /// Notes a change, before it is applied, of who the managers are or of what they are known by.
     pub fn note_managers(&mut self, state: &State, change: &Change) {
         let old = |id| state.nodes().find(id);
         self.managers_changed |= match change {
             Change::CreateNode(new) => new.manager.is_some(),
             Change::UpdateNode { id, spec } => old(*id).is_some_and(|n| n.spec.role != spec.role),
             Change::RemoveNode { id } => old(*id).is_some_and(|node| node.manager.is_some()),
-            Change::SetManager { .. } => true,
+            Change::SetManager { .. } | Change::BeginRotation(_) | Change::FinishRotation => true,
             _ => false,
         };
     }
@@ -380,6 +396,9 @@ fn roster(state: &State, id: NodeId) -> Roster {
         managers: members.map(|member| member.address.clone()).collect(),
         role: node.map_or_else(Role::default, |node| node.role()),
         raft_id: member.map(|member| member.raft_id),
+        roots: state.cluster().map_or_else(Default::default, |cluster| {
+            digest_all(&cluster.trust.roots())
+        }),
     }
 }
 

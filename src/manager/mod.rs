@@ -21,6 +21,7 @@ pub mod orchestrator;
 pub mod scheduler;
 pub mod allocator;
 pub mod passes;
+pub mod rotation;
 pub mod genesis;
 pub mod control;
 pub mod status;

@@ -5,7 +5,7 @@ use crate::manager::allocator::{services, tasks};
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
 use crate::manager::orchestrator::{global, jobs, reap, replicated, restart, update};
-use crate::manager::scheduler;
+use crate::manager::{rotation, scheduler};
 use crate::model::change::Change;
 use crate::model::state::State;
 use crate::model::time::Time;
@@ -26,7 +26,7 @@ pub(super) type Pass = fn(&View<'_>, &Dirty, &mut Rng) -> Vec<Change>;
 /// In the order in which they run, each with how many changes follow from one of its own in the
 /// same batch. What makes tasks by the thousand leaves room for their addresses and nodes: else the
 /// tasks of a large service would all wait, dirty, and each batch would look at all of them.
-pub(super) const PASSES: [(Pass, usize); 10] = [
+pub(super) const PASSES: [(Pass, usize); 11] = [
     (reap::pass, 1),
     (replicated::pass, 3),
     (global::pass, 3),
@@ -37,6 +37,7 @@ pub(super) const PASSES: [(Pass, usize); 10] = [
     (services::pass, 1),
     (tasks::pass, 1),
     (scheduler::pass, 1),
+    (rotation::pass, 1),
 ];
 const SHARE_MAX: usize = 3;
 

@@ -13,6 +13,7 @@ use crate::model::spec::service::{PortConfig, ServiceSpec};
 use crate::model::spec::task::GenericResource;
 use crate::model::state::{Object, ObjectId, State};
 use crate::model::time::Time;
+use crate::model::trust::Trust;
 
 /// The format of the first release's log entries.
 pub const FORMAT: u16 = 1;
@@ -79,6 +80,13 @@ impl State {
         );
     }
 
+    fn change_trust(&mut self, stamp: Stamp, change: impl FnOnce(&mut Trust)) {
+        self.change_cluster(|cluster| {
+            cluster.meta = stamp.moved(cluster.meta);
+            change(&mut cluster.trust);
+        });
+    }
+
     fn apply_change(&mut self, stamp: Stamp, change: &Change) {
         match change {
             Change::CreateCluster(new) => self.create_cluster(stamp, new),
@@ -86,14 +94,12 @@ impl State {
                 cluster.meta = stamp.respecified(cluster.meta);
                 cluster.spec = spec.clone();
             }),
-            Change::RotateTokens(tokens) => self.change_cluster(|cluster| {
-                cluster.meta = stamp.moved(cluster.meta);
-                cluster.trust.rotate(tokens);
+            Change::RotateTokens(tokens) => self.change_trust(stamp, |trust| trust.rotate(tokens)),
+            Change::UseToken(role) => self.change_trust(stamp, |trust| trust.use_token(*role)),
+            Change::BeginRotation(rotation) => self.change_trust(stamp, |trust| {
+                trust.rotation = Some(rotation.clone());
             }),
-            Change::UseToken(role) => self.change_cluster(|cluster| {
-                cluster.meta = stamp.moved(cluster.meta);
-                cluster.trust.use_token(*role);
-            }),
+            Change::FinishRotation => self.change_trust(stamp, Trust::finish_rotation),
             Change::CreateNode(new) => self.create_node(stamp, new),
             Change::UpdateNode { id, spec } => self.change_node(*id, |node| {
                 node.meta = stamp.respecified(node.meta);

@@ -19,7 +19,7 @@ use crate::model::spec::service::{PortConfig, ServiceSpec};
 use crate::model::spec::task::GenericResource;
 use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
 use crate::model::time::Time;
-use crate::model::trust::{NewTokens, Trust};
+use crate::model::trust::{NewTokens, Rotation, Trust};
 
 /// One log entry: changes that take effect together, stamped by the leader.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -157,6 +157,10 @@ pub enum Change {
         id: NodeId,
         manager: Option<ManagerMember>,
     },
+    /// Another root issues certificates from now on.
+    BeginRotation(Rotation),
+    /// Every node has a certificate of the new root.
+    FinishRotation,
 }
 
 /// A service that goes back to its previous spec.

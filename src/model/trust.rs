@@ -11,7 +11,8 @@ use crate::model::time::Time;
 /// The length of a join token's secret.
 pub const TOKEN_SECRET_BYTES: usize = 16;
 
-/// The root of a swarm, and the tokens of its two roles.
+/// The root of a swarm, and the tokens of its two roles. Tokens pin `root`, also while another is
+/// about to take its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trust {
     /// The root's certificate, in DER.
@@ -20,9 +21,61 @@ pub struct Trust {
     pub key: Option<Hidden>,
     pub worker: JoinToken,
     pub manager: JoinToken,
+    pub rotation: Option<Rotation>,
+}
+
+/// A root that is to take the place of the swarm's: it issues every certificate from now on, and
+/// does take the place once every node has one of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// The new root's certificate, in DER.
+    pub root: Vec<u8>,
+    /// Its private key, as [`Trust::key`].
+    pub key: Option<Hidden>,
+    /// The new root signed by the old one, for those who know only that.
+    pub cross: Vec<u8>,
 }
 
 impl Trust {
+    /// What nodes trust: the last one issues their certificates.
+    pub fn roots(&self) -> Vec<Vec<u8>> {
+        let next = self.rotation.iter().map(|rotation| &rotation.root);
+        [&self.root].into_iter().chain(next).cloned().collect()
+    }
+
+    /// What issues certificates: a root and its key.
+    pub fn issuer(&self) -> (&[u8], Option<&Hidden>) {
+        match &self.rotation {
+            Some(next) => (&next.root, next.key.as_ref()),
+            None => (&self.root, self.key.as_ref()),
+        }
+    }
+
+    /// What a node shows beside its own certificate, so that everybody in the swarm believes it,
+    /// and that hosts which join find the root of their token, old or new.
+    pub fn path(&self) -> Vec<Vec<u8>> {
+        let crossed = self.rotation.iter().map(|rotation| &rotation.cross);
+        crossed.cloned().chain(self.roots()).collect()
+    }
+
+    /// The same without what only managers may know.
+    #[must_use]
+    pub fn without_keys(mut self) -> Self {
+        self.key = None;
+        if let Some(rotation) = &mut self.rotation {
+            rotation.key = None;
+        }
+        self
+    }
+
+    /// The new root takes the place of the old one.
+    pub(super) fn finish_rotation(&mut self) {
+        if let Some(rotation) = self.rotation.take() {
+            self.root = rotation.root;
+            self.key = rotation.key;
+        }
+    }
+
     /// The token that lets a node join as `role`.
     pub fn token(&self, role: Role) -> &JoinToken {
         match role {
@@ -124,7 +177,33 @@ pub mod tests {
             key: Some(Hidden(b"KEY!".to_vec())),
             worker: JoinToken::new(TokenSecret([171; 16])),
             manager: JoinToken::new(TokenSecret([172; 16])),
+            rotation: None,
         }
+    }
+
+    #[test]
+    fn a_new_root_issues_at_once_and_takes_the_old_ones_place_at_the_end() {
+        let mut trust = a_trust();
+        let old = trust.root.clone();
+        assert_eq!(
+            (trust.roots(), trust.path()),
+            (vec![old.clone()], vec![old.clone()])
+        );
+        let [root, cross] = [b"new", b"x->"].map(|bytes| bytes.to_vec());
+        trust.rotation = Some(Rotation {
+            root: root.clone(),
+            key: Some(Hidden(vec![7])),
+            cross: cross.clone(),
+        });
+        assert_eq!(trust.roots(), [old.clone(), root.clone()]);
+        assert_eq!(trust.path(), [cross, old, root.clone()]);
+        assert_eq!(trust.issuer(), (&root[..], Some(&Hidden(vec![7]))));
+        let shown = trust.clone().without_keys();
+        assert_eq!((shown.key, shown.rotation.unwrap().key), (None, None));
+        trust.finish_rotation();
+        assert_eq!(trust.roots(), std::slice::from_ref(&root));
+        assert_eq!(trust.issuer(), (&root[..], Some(&Hidden(vec![7]))));
+        assert_eq!(trust.rotation, None);
     }
 
     #[test]

@@ -117,11 +117,6 @@ pub fn cluster(spec: &ClusterSpec) -> Vec<String> {
         "leave it out",
     );
     problems.unsupported(
-        spec.ca.force_rotate == 0,
-        "CAConfig.ForceRotate",
-        "leave it 0",
-    );
-    problems.unsupported(
         !spec.autolock_managers,
         "EncryptionConfig.AutoLockManagers",
         "leave it false",

@@ -2,7 +2,7 @@
 //! an [`end::End`]: it sends one kind of message, takes the other, and sees when its peer is gone.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 
 use crate::transport::end::End;
 use crate::wire::session::{Roster, ToAgent, ToManager};
@@ -21,4 +21,9 @@ pub trait Dial {
 
     /// Hears who the managers are. Whoever knows only one way to one of them needs nothing of it.
     fn learn(&self, _roster: Roster) {}
+
+    /// Waits until this node has another certificate; the digest of the root that issued it.
+    fn certified(&self) -> impl Future<Output = [u8; 32]> {
+        pending()
+    }
 }

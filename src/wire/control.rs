@@ -14,7 +14,7 @@ use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
-use crate::model::trust::{Inadmissible, NewTokens};
+use crate::model::trust::{Inadmissible, NewTokens, Rotation};
 use crate::wire::join::{Admission, Certified, Joining, Shown};
 
 /// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or
@@ -27,6 +27,8 @@ pub enum Request {
         spec: ClusterSpec,
         /// Drawn where the request came in.
         tokens: NewTokens,
+        /// Made where the request came in, if the spec asks for a new root.
+        root: Option<Box<NewRoot>>,
     },
 
     Nodes(Filters),
@@ -131,6 +133,14 @@ impl Request {
             | Self::Renew { .. } => false,
         }
     }
+}
+
+/// A root that is to take the place of another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewRoot {
+    /// The root that has signed the new one.
+    pub old: Vec<u8>,
+    pub rotation: Rotation,
 }
 
 /// A new spec for a service, or its previous one again.
@@ -391,4 +401,9 @@ pub enum Refusal {
     NotManager(NodeId),
     #[error("node {0} has another place among the managers by now; it must join anew")]
     OldSeat(NodeId),
+    #[error(
+        "the root is being rotated already: \"swarm ca\" shows which nodes have not used the new \
+         one yet; those that never will have to be removed"
+    )]
+    Rotating,
 }

@@ -34,6 +34,8 @@ pub enum ToManager {
     },
     /// The node leaves or shuts down; its containers end.
     Goodbye,
+    /// The node is another than its hello said.
+    Describe(NodeDescription),
 }
 
 /// What was last seen of a task.
@@ -75,6 +77,8 @@ pub struct Roster {
     pub role: Role,
     /// The place that it has among the managers.
     pub raft_id: Option<u64>,
+    /// The digest of the roots that it shall trust.
+    pub roots: [u8; 32],
 }
 
 /// What a node shall do, whole or as the difference between two versions.

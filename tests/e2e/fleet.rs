@@ -66,7 +66,7 @@ impl Fleet {
         self.join_as(host, "worker");
     }
 
-    fn join_as(&self, host: &Host, role: &str) {
+    pub fn join_as(&self, host: &Host, role: &str) {
         let at = format!("{}:2377", self.lan.seat(0).address);
         let joined = host.skep(&["swarm", "join", "--token", &self.token_of(role), &at]);
         assert_eq!(joined, format!("This node joined a swarm as a {role}.\n"));

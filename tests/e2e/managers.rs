@@ -215,3 +215,44 @@ fn error(output: &Output) -> String {
     assert!(!output.status.success(), "it was done");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+#[test]
+fn the_root_is_rotated_once_every_node_has_come_for_it() {
+    let Some(mut fleet) = Fleet::start_with("root", 4, 2) else {
+        return;
+    };
+    assert!(fleet.try_create_at(0, "web", "4").status.success());
+    fleet.until_all_run(0, "web");
+    let old = fleet.hosts[0].skep(&["swarm", "ca"]);
+    fleet.hosts[3].stop_daemon();
+    fleet.hosts[0].skep(&["swarm", "ca", "--rotate", "--detach"]);
+    // What is created meanwhile runs, and those who are missed are named.
+    assert!(fleet.try_create_at(1, "meanwhile", "1").status.success());
+    let missed = "The root is being rotated; not there yet: host3\n";
+    fleet.hosts[1].until("all but one are there", || {
+        let shown = fleet.hosts[1].try_skep(&["swarm", "ca"]);
+        String::from_utf8_lossy(&shown.stderr) == missed
+    });
+    let again = fleet.hosts[0].try_skep(&["swarm", "ca", "--rotate"]);
+    let why = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(why.contains("the root is being rotated already"), "{why}");
+    fleet.hosts[3].start_daemon();
+    fleet.hosts[0].until("the new root counts", || {
+        fleet.hosts[0].try_skep(&["swarm", "ca"]).stderr.is_empty()
+    });
+    let new = fleet.hosts[0].skep(&["swarm", "ca"]);
+    assert_ne!(new, old);
+    assert_eq!(fleet.spread_at(0, "web"), [1; 4], "no task moved");
+
+    // Tokens pin the new root, daemons that start again are known by it, and the lead can change.
+    let worker = &fleet.hosts[3];
+    worker.skep(&["swarm", "leave"]);
+    fleet.join_as(worker, "worker");
+    fleet.hosts[0].stop_daemon();
+    fleet.hosts[0].start_daemon();
+    fleet.until_managers(0, "both managers agree", |managers| {
+        let both = &managers[..2];
+        both == ["Leader", "Reachable"] || both == ["Reachable", "Leader"]
+    });
+    fleet.create_soon(0, "after");
+}

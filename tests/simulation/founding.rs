@@ -58,6 +58,7 @@ pub fn founding(managers: u64, hosts: u64, dice: &mut Rng) -> Batch {
             key: None,
             worker: token(1),
             manager: token(2),
+            rotation: None,
         },
     };
     let mut changes = genesis(start, START);

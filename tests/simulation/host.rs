@@ -99,6 +99,7 @@ impl Host {
                 managers,
                 role,
                 raft_id: (role == Role::Manager).then_some(number),
+                roots: [0; 32],
             },
             looks: false,
             node,

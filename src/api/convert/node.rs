@@ -1,6 +1,7 @@
 //! Nodes.
 
 use crate::api::convert::problems::Problems;
+use crate::api::convert::swarm::show_root;
 use crate::api::convert::task_spec::{show_generic, show_platform};
 use crate::api::convert::words::{AVAILABILITIES, NODE_STATES, ROLES, word};
 use crate::api::facts;
@@ -8,7 +9,8 @@ use crate::api::types::ObjectVersion;
 use crate::api::types::node as json;
 use crate::api::types::task_spec::Resources;
 use crate::api::types::timestamp::rfc3339;
-use crate::model::object::Node;
+use crate::identity::roots::digest;
+use crate::model::object::{Cluster, Node};
 use crate::model::spec::node as model;
 use crate::wire::control::NodeView;
 
@@ -31,8 +33,8 @@ pub fn read(spec: json::NodeSpec) -> Result<model::NodeSpec, Problems> {
     })
 }
 
-/// A node and what its managers know of it; `trust` is what its certificate rests on.
-pub fn show(view: &NodeView, trust: &json::TlsInfo) -> json::Node {
+/// A node of `cluster` and what its managers know of it.
+pub fn show(view: &NodeView, cluster: &Cluster) -> json::Node {
     let Node {
         id,
         meta,
@@ -55,7 +57,7 @@ pub fn show(view: &NodeView, trust: &json::TlsInfo) -> json::Node {
             role: word(spec.role, &ROLES),
             availability: word(spec.availability, &AVAILABILITIES),
         },
-        description: show_description(description, trust),
+        description: show_description(description, cluster),
         status: json::NodeStatus {
             state: word(status.state, &NODE_STATES),
             message: status.message.clone(),
@@ -78,8 +80,12 @@ fn reachability(reachable: bool) -> &'static str {
 
 fn show_description(
     description: &model::NodeDescription,
-    trust: &json::TlsInfo,
+    cluster: &Cluster,
 ) -> json::NodeDescription {
+    // One that has not said by whom its certificate is issued has it from the oldest.
+    let mut roots = cluster.trust.roots();
+    let issuer = |root: &Vec<u8>| description.issuer == Some(digest(root));
+    let root = roots.swap_remove(roots.iter().position(issuer).unwrap_or(0));
     json::NodeDescription {
         hostname: description.hostname.clone(),
         platform: show_platform(&description.platform),
@@ -93,7 +99,7 @@ fn show_description(
             labels: description.engine.labels.clone(),
             plugins: plugins(),
         },
-        tls_info: trust.clone(),
+        tls_info: show_root(&root),
     }
 }
 

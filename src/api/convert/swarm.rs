@@ -73,7 +73,9 @@ pub fn show_openly(cluster: &Cluster) -> json::Swarm {
         created_at: rfc3339(cluster.meta.created_at),
         updated_at: rfc3339(cluster.meta.updated_at),
         spec: show_spec(&cluster.spec),
-        tls_info: show_root(&cluster.trust.root),
+        // While the root is being rotated, what nodes should have by its end.
+        tls_info: show_root(cluster.trust.issuer().0),
+        root_rotation_in_progress: cluster.trust.rotation.is_some(),
         default_addr_pool: cluster.address_pools.clone(),
         subnet_size: cluster.subnet_size,
         data_path_port: cluster.data_path_port.into(),

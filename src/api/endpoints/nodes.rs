@@ -5,7 +5,6 @@ use hyper::StatusCode;
 use crate::api::answer::{self, Answer};
 use crate::api::call::Call;
 use crate::api::convert::node as convert;
-use crate::api::convert::swarm::show_root;
 use crate::api::endpoints::odd_answer;
 use crate::api::endpoints::swarm::cluster;
 use crate::api::failure::Failure;
@@ -15,8 +14,8 @@ use crate::wire::control::{Request, Response};
 pub async fn list(call: Call) -> Result<Answer, Failure> {
     match call.ask(Request::Nodes(call.query.filters()?)).await? {
         Response::Nodes(nodes) => {
-            let trust = trust(&call).await?;
-            let nodes = nodes.iter().map(|node| convert::show(node, &trust));
+            let cluster = cluster(&call).await?;
+            let nodes = nodes.iter().map(|node| convert::show(node, &cluster));
             Ok(answer::json(&nodes.collect::<Vec<_>>()))
         }
         _ => Err(odd_answer()),
@@ -26,16 +25,11 @@ pub async fn list(call: Call) -> Result<Answer, Failure> {
 pub async fn inspect(call: Call) -> Result<Answer, Failure> {
     match call.ask(Request::Node(call.name().into())).await? {
         Response::Node(node) => {
-            let trust = trust(&call).await?;
-            Ok(answer::json(&convert::show(&node, &trust)))
+            let cluster = cluster(&call).await?;
+            Ok(answer::json(&convert::show(&node, &cluster)))
         }
         _ => Err(odd_answer()),
     }
-}
-
-/// What the nodes' certificates rest on.
-async fn trust(call: &Call) -> Result<json::TlsInfo, Failure> {
-    Ok(show_root(&cluster(call).await?.trust.root))
 }
 
 pub async fn update(mut call: Call) -> Result<Answer, Failure> {

@@ -77,6 +77,7 @@ pub async fn update(mut call: Call) -> Result<Answer, Failure> {
         version,
         spec,
         tokens,
+        root: None,
     };
     match call.ask(request).await? {
         Response::Done { .. } => Ok(answer::empty(StatusCode::OK)),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::answer::{is_on, text, uint};
+use crate::cli::answer::{is_on, uint};
 use crate::cli::client::with_query;
 use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
@@ -61,16 +61,6 @@ pub const UPDATE: Command = Command {
     run: Run(|context, parsed| Box::pin(update(context, parsed))),
 };
 
-/// `swarm ca`.
-pub const CA: Command = Command {
-    names: &["swarm ca"],
-    usage: "",
-    about: "Display the root CA",
-    args: Args::None,
-    flags: &[],
-    run: Run(|context, _| Box::pin(ca(context))),
-};
-
 /// Puts what was asked for into a spec; the rest of it stays.
 pub(super) fn merge(parsed: &Parsed, spec: &mut Value) {
     if let Some(limit) = parsed.int("task-history-limit") {
@@ -119,14 +109,6 @@ async fn update(context: Context, parsed: Parsed) -> Result<(), Failure> {
     match locks(&swarm) && !locked {
         true => unlock::show(&context).await,
         false => Ok(()),
-    }
-}
-
-async fn ca(context: Context) -> Result<(), Failure> {
-    let swarm = context.client.get("/swarm").await?;
-    match text(&swarm, "/TLSInfo/TrustRoot").trim() {
-        "" => Err(Failure::Conflict("No CA information available")),
-        root => print(&format!("{root}\n")),
     }
 }
 

@@ -80,16 +80,10 @@ pub fn renew(draft: &mut Draft<'_>, old: Shown, request: Vec<u8>) -> Result<Resp
 }
 
 fn admission(node: &Arc<Node>, request: Vec<u8>) -> Response {
-    let member = node.manager.as_ref();
-    // A manager that was demoted is one until it has left the quorum.
-    let role = match member {
-        Some(_) => Role::Manager,
-        None => node.spec.role,
-    };
     Response::Admitted(Admission {
         node: node.id,
-        role,
-        raft_id: member.map(|member| member.raft_id),
+        role: node.role(),
+        raft_id: node.manager.as_ref().map(|member| member.raft_id),
         request,
     })
 }

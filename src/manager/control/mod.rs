@@ -114,7 +114,8 @@ pub fn write(
             version,
             spec,
             tokens,
-        } => nodes::update_cluster(draft, version, spec, tokens),
+            root,
+        } => nodes::update_cluster(draft, version, spec, tokens, root),
         Request::UpdateNode {
             node,
             version,

@@ -11,13 +11,15 @@ use crate::model::spec::node::{NodeSpec, Role};
 use crate::model::state::State;
 use crate::model::trust::NewTokens;
 use crate::model::validate;
-use crate::wire::control::{NodeView, ObjectKind, Refusal, Response};
+use crate::wire::control::{NewRoot, NodeView, ObjectKind, Refusal, Response};
 
 /// The swarm as it is answered: the root's key stays with the managers.
 pub fn cluster(state: &State) -> Result<Arc<Cluster>, Refusal> {
-    let mut shown = Cluster::clone(own(state)?);
-    shown.trust.key = None;
-    Ok(Arc::new(shown))
+    let shown = Cluster::clone(own(state)?);
+    Ok(Arc::new(Cluster {
+        trust: shown.trust.without_keys(),
+        ..shown
+    }))
 }
 
 pub(super) fn own(state: &State) -> Result<&Arc<Cluster>, Refusal> {
@@ -39,11 +41,24 @@ pub fn update_cluster(
     version: u64,
     spec: ClusterSpec,
     tokens: NewTokens,
+    root: Option<Box<NewRoot>>,
 ) -> Result<Response, Refusal> {
     let old = own(draft.state())?;
     check_version(ObjectKind::Cluster, old.id, old.meta.version, version)?;
     check_spec(ObjectKind::Cluster, &spec, validate::cluster(&spec))?;
+    let rotation = match root {
+        _ if spec.ca.force_rotate == old.spec.ca.force_rotate => None,
+        _ if old.trust.rotation.is_some() => return Err(Refusal::Rotating),
+        Some(new) if new.old == old.trust.root => Some(new.rotation),
+        _ => {
+            let why = "it does not know the newest root yet; try again";
+            return Err(Refusal::NoCertificate(why.to_owned()));
+        }
+    };
     draft.push(Change::UpdateCluster { spec });
+    if let Some(rotation) = rotation {
+        draft.push(Change::BeginRotation(rotation));
+    }
     if tokens != NewTokens::default() {
         draft.push(Change::RotateTokens(tokens));
     }

@@ -10,6 +10,7 @@ use crate::manager::words::{NOW, World};
 use crate::model::change::Change;
 use crate::model::id::{NetworkId, ServiceId, TaskId};
 use crate::model::object::{NodeState, NodeStatus, TaskState, TaskStatus};
+use crate::model::trust::Rotation;
 use crate::wire::reach::Reach;
 use crate::wire::session::Assignments;
 
@@ -440,4 +441,41 @@ fn news_of_a_session_that_another_one_followed_is_no_news() {
     assert_eq!(lost, Some(NodeState::Disconnected));
     let heard = see(&mut desk, 3, 8, Sight::Heard);
     assert_eq!(heard, Some(NodeState::Ready));
+}
+
+#[test]
+fn nodes_hear_of_other_roots_and_say_when_they_are_known_by_them() {
+    let mut desk = Desk::new();
+    desk.receive(5, hello());
+    desk.dispatcher.take_seen();
+    let mut told = |change: Change| {
+        desk.dispatcher.note_managers(&desk.world.state, &change);
+        desk.world.apply(vec![change]);
+        desk.dispatcher.tell(&desk.world.state);
+        match &desk.dispatcher.take_said()[..] {
+            [Said::Send(SessionId(5), ToAgent::Managers(roster))] => roster.roots,
+            said => panic!("{said:?}"),
+        }
+    };
+    let rotation = Rotation {
+        root: b"new".to_vec(),
+        key: None,
+        cross: b"cross".to_vec(),
+    };
+    let both = told(Change::BeginRotation(rotation));
+    let new = told(Change::FinishRotation);
+    assert_ne!(both, new);
+    assert_eq!(new, digest_all(&[b"new".to_vec()]));
+    let description = NodeDescription {
+        issuer: Some([1; 32]),
+        ..NodeDescription::default()
+    };
+    let said = ToManager::Describe(description.clone());
+    let (state, statuses) = (&desk.world.state, &mut desk.statuses);
+    let dispatcher = &mut desk.dispatcher;
+    dispatcher.receive(state, NOW, SessionId(5), said, statuses);
+    let joined = Sight::Joined {
+        description: Some(Box::new(description)),
+    };
+    assert_eq!(desk.dispatcher.take_seen()[0].sight, joined);
 }

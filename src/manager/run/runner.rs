@@ -11,7 +11,7 @@ use futures_lite::future::{or, pending};
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::host::wait::{blocking, sleep};
-use crate::manager::certify::certify;
+use crate::manager::certify::{certify, prepare};
 use crate::manager::dispatcher::SessionId;
 use crate::manager::run::{Inbox, Input, RunError, ToPeers};
 use crate::manager::{Effect, Event, Manager, RequestId};
@@ -154,6 +154,15 @@ impl Runner {
                 Event::Session(session, *message)
             }
             Woken::Input(Input::Request(request, answer)) => {
+                let (state, rng) = (self.manager.state(), &mut self.rng);
+                let request = match prepare(state, clock::now(), rng, *request) {
+                    Ok(request) => Box::new(request),
+                    Err(refusal) => {
+                        // Who asked may have gone meanwhile.
+                        let _ = answer.try_send(Err(refusal));
+                        return Ok(());
+                    }
+                };
                 let id = RequestId(self.next_request);
                 self.next_request += 1;
                 self.requests.insert(id, answer);

@@ -7,8 +7,10 @@ use crate::model::object::TaskState;
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::network::{HOST, NetworkSpec};
 use crate::model::spec::service::ServiceMode;
-use crate::model::trust::{JoinToken, NewTokens, TokenSecret};
-use crate::wire::control::{Filters, ObjectKind, Refusal, Request, Response, ServiceUpdate};
+use crate::model::trust::{Hidden, JoinToken, NewTokens, Rotation, TokenSecret};
+use crate::wire::control::{
+    Filters, NewRoot, ObjectKind, Refusal, Request, Response, ServiceUpdate,
+};
 
 fn filters(pairs: &[(&str, &str)]) -> Filters {
     let mut filters = Filters::default();
@@ -58,6 +60,45 @@ fn tasks(swarm: &mut Swarm, pairs: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn a_new_root_needs_one_signed_by_the_newest_and_one_is_rotated_at_a_time() {
+    let mut swarm = Swarm::new();
+    let new_root = |old: &[u8]| NewRoot {
+        old: old.to_vec(),
+        rotation: Rotation {
+            root: b"new".to_vec(),
+            key: Some(Hidden(b"NEW!".to_vec())),
+            cross: b"cross".to_vec(),
+        },
+    };
+    let mut rotate = |force_rotate, root: Option<NewRoot>| {
+        let mut spec = ClusterSpec::default();
+        spec.ca.force_rotate = force_rotate;
+        let request = Request::UpdateCluster {
+            version: swarm.state().cluster().unwrap().meta.version,
+            spec,
+            tokens: NewTokens::default(),
+            root: root.map(Box::new),
+        };
+        let refused = swarm.ask(request).err();
+        let rotation = swarm.state().cluster().unwrap().trust.rotation.clone();
+        (refused, rotation.is_some())
+    };
+    let stale = "it does not know the newest root yet; try again".to_owned();
+    let stale = Some(Refusal::NoCertificate(stale));
+    assert_eq!(rotate(1, None), (stale.clone(), false));
+    assert_eq!(rotate(1, Some(new_root(b"older"))), (stale, false));
+    // Nobody asked for one.
+    assert_eq!(rotate(0, Some(new_root(b"root"))), (None, false));
+    assert_eq!(rotate(1, Some(new_root(b"root"))), (None, true));
+    let (refused, _) = rotate(2, Some(new_root(b"root")));
+    assert_eq!(refused, Some(Refusal::Rotating));
+    let Ok(Response::Cluster(shown)) = swarm.ask(Request::Cluster) else {
+        panic!("no cluster");
+    };
+    assert_eq!(shown.trust.rotation.as_ref().unwrap().key, None);
+}
+
+#[test]
 fn a_swarm_shows_its_tokens_but_never_its_key_and_rotates_one_token_at_a_time() {
     let mut swarm = Swarm::new();
     let shown = |swarm: &mut Swarm| match swarm.ask(Request::Cluster) {
@@ -74,6 +115,7 @@ fn a_swarm_shows_its_tokens_but_never_its_key_and_rotates_one_token_at_a_time() 
             worker: Some(token),
             manager: None,
         },
+        root: None,
     };
     swarm.ask(rotation(before.meta.version)).unwrap();
     let after = shown(&mut swarm);
@@ -344,6 +386,7 @@ fn a_lowered_history_limit_is_applied_at_once() {
         version,
         spec,
         tokens,
+        root: None,
     };
     swarm.ask(update).unwrap();
     assert_eq!(swarm.tasks("web").len(), 3);

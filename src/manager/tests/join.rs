@@ -58,6 +58,7 @@ fn rotate(swarm: &mut Swarm, worker: JoinToken) {
             worker: Some(worker),
             manager: None,
         },
+        root: None,
     };
     swarm.ask(request).unwrap();
 }

@@ -41,6 +41,8 @@ pub struct NodeDescription {
     pub engine: EngineDescription,
     pub kernel: String,
     pub cgroup_version: u8,
+    /// The digest of the root that issued the node's certificate.
+    pub issuer: Option<[u8; 32]>,
 }
 
 /// A machine's architecture and operating system, in Docker's words (`x86_64`, `linux`).

@@ -300,7 +300,7 @@ fn settings_of_the_swarm_are_checked() {
     spec.autolock_managers = true;
     spec.heartbeat_period_ns = 1;
     spec.ca.node_cert_expiry_ns = 3_599_999_999_999;
-    spec.ca.force_rotate = 1;
+    spec.ca.signing_ca_cert = "PEM".into();
     assert_eq!(cluster(&spec).len(), 4);
 }
 
