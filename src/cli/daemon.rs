@@ -1,6 +1,7 @@
 //! `daemon`: this host's daemon, in the foreground.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
@@ -23,6 +24,12 @@ pub const DAEMON: Command = Command {
     about: "Run the daemon of this host in the foreground",
     args: Args::None,
     flags: &[
+        Flag::new(
+            "data-path-port",
+            Kind::One("uint16", check::<NonZeroU16>),
+            "UDP port of the tunnels to other nodes, for one of several daemons of a machine \
+             (default the swarm's)",
+        ),
         Flag::new(
             "host",
             Kind::Many("list", check::<Address>),
@@ -124,6 +131,9 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
             }
         })?,
         images_dir: parsed.text("images-dir").map(PathBuf::from),
+        data_path_port: parsed
+            .text("data-path-port")
+            .and_then(|port| port.parse().ok()),
         registries: RegistryOptions {
             insecure: many(&parsed, "insecure-registry"),
             mirrors: many(&parsed, "registry-mirror"),

@@ -29,6 +29,7 @@ pub fn describe(generic: Vec<GenericResource>) -> NodeDescription {
         kernel: text(name.release()),
         cgroup_version: cgroup_version(Path::new("/sys/fs/cgroup")),
         issuer: None,
+        tunnel: None,
     }
 }
 

@@ -32,6 +32,7 @@ pub mod renewal;
 pub mod peers;
 pub mod port;
 pub mod failure;
+mod tunnels;
 pub mod site;
 mod managing;
 mod steward;
@@ -96,6 +97,8 @@ pub struct Options {
     pub metrics: Option<SocketAddr>,
     /// What its node has to give beside processors and memory.
     pub generic: Vec<GenericResource>,
+    /// The UDP port of the tunnels to other nodes, if it is not the swarm's.
+    pub data_path_port: Option<u16>,
     pub registries: RegistryOptions,
     /// A folder of archives that are loaded at the start, if it is not the one beside the images.
     pub images_dir: Option<PathBuf>,
@@ -224,6 +227,7 @@ async fn open(options: &Options) -> Result<(site::Host, api::context::Host), Dae
         state_dir: options.state_dir.clone(),
         run_dir: options.run_dir.clone(),
         listen: options.listen,
+        data_path_port: options.data_path_port,
         description: description.clone(),
         runtime: runtime.clone(),
         images: images.clone(),

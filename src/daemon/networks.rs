@@ -11,9 +11,11 @@ use async_executor::{LocalExecutor, Task};
 
 use crate::host::wait::{blocking, sleep, start};
 use crate::model::id::NodeId;
+use crate::model::spec::node::TunnelEnd;
 use crate::model::spec::task::{NetworkAttachment, TaskSpec};
 use crate::network::dns::server::Server;
 use crate::network::node::{NetworkError, Networks, Order, Settings};
+use crate::network::ways::TunnelSettings;
 use crate::runtime::plan::Network;
 use crate::wire::reach::Reach;
 use crate::wire::session::Assignment;
@@ -36,7 +38,7 @@ pub struct HostNetworks {
 
 impl HostNetworks {
     /// `name` tells the daemons of one machine apart.
-    pub fn new(name: &str, is_only: bool, node: NodeId) -> Self {
+    pub fn new(name: &str, is_only: bool, node: NodeId, tunnel: TunnelSettings) -> Self {
         let [a, b, c, d] = ROUTER.octets();
         let other = u8::try_from(crc32fast::hash(name.as_bytes()) % 250).unwrap_or_default();
         let last = if is_only { d } else { d + 1 + other };
@@ -44,6 +46,7 @@ impl HostNetworks {
             name: name.to_owned(),
             router: [a, b, c, last].into(),
             node,
+            tunnel,
         });
         // One word is enough, whatever is said until it is heard.
         let (heard, to_hear) = async_channel::bounded(1);
@@ -63,6 +66,11 @@ impl HostNetworks {
         let (networks, open) = (self.networks.clone(), self.to_open.clone());
         let serve = serve(networks, open, executor.clone());
         [executor.spawn(follow), executor.spawn(serve)]
+    }
+
+    /// This node's end of the tunnels, for the managers.
+    pub fn tunnel(&self) -> TunnelEnd {
+        self.networks.tunnel()
     }
 
     pub fn router(&self) -> std::net::Ipv4Addr {
@@ -138,13 +146,18 @@ impl HostNetworks {
 
 /// Takes in what was heard, again and again.
 async fn follow(networks: Arc<Networks>, to_hear: Receiver<()>) {
+    let mut obstacle = String::new();
     while to_hear.recv().await.is_ok() {
         loop {
             let networks = networks.clone();
-            let taken = blocking(move || networks.take_in()).await;
-            warn(&taken);
-            if taken.is_ok() {
+            let Err(error) = blocking(move || networks.take_in()).await else {
+                obstacle.clear();
                 break;
+            };
+            // What stays is said once.
+            if error.to_string() != obstacle {
+                obstacle = error.to_string();
+                tracing::warn!("networks: {obstacle}");
             }
             sleep(PAUSE).await;
         }

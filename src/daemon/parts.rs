@@ -54,6 +54,7 @@ impl Parts {
         mut identity: Identity,
         beginning: Option<Beginning>,
     ) -> Result<Self, SwarmError> {
+        let networks = site.networks(member.node)?;
         let mut rng = Rng::from_entropy()?;
         // Not bounded: managers come and go seldom.
         let (news_out, news) = async_channel::unbounded();
@@ -80,9 +81,10 @@ impl Parts {
             link.set_here(Some(dialer), is_new);
             managing
         });
-        let state_dir = site.host.state_dir.clone();
+        let (node, state_dir) = (member.node, site.host.state_dir.clone());
         let description = NodeDescription {
             issuer: identity.issuer(),
+            tunnel: Some(networks.tunnel()),
             ..site.host.description.clone()
         };
         let keeper = Keeper::new(identity, state_dir, keyring.clone(), &mut rng);
@@ -103,8 +105,6 @@ impl Parts {
             rng: rng.fork("steward"),
             shall: None,
         };
-        let node = standing.member.borrow().node;
-        let networks = site.networks(node);
         let beside = networks.run(&site.executor);
         let agent = Agent::new(node, description);
         let containers = site.containers(node, networks.clone(), holders);

@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/member    which node this host is; without it nothing below counts
 //! STATE/identity  the node's key and certificate
+//! STATE/tunnel    the node's key for its tunnels
 //! STATE/manager/  the manager's log and state
 //! STATE/layers/   the containers' writable layers
 //! STATE/mounts/   the layer below every image, of what is mounted over
@@ -25,11 +26,13 @@ use crate::daemon::failure::SwarmError;
 use crate::daemon::holders::Holders;
 use crate::daemon::identity::Identity;
 use crate::daemon::networks::{self, HostNetworks};
+use crate::daemon::tunnels;
 use crate::host::wait::blocking;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
+use crate::network::ways::TunnelSettings;
 use crate::runtime::containers::Runtime;
 use crate::runtime::volume::Volumes;
 use crate::store::file_disk::FileDisk;
@@ -43,6 +46,8 @@ pub struct Host {
     pub run_dir: PathBuf,
     /// Where a manager listens if whoever makes it one does not say.
     pub listen: Option<SocketAddr>,
+    /// The UDP port of the tunnels to other nodes, if it is not the swarm's.
+    pub data_path_port: Option<u16>,
     pub description: NodeDescription,
     pub runtime: Rc<Runtime>,
     pub images: Arc<ImageStore>,
@@ -74,9 +79,13 @@ impl Site {
         })
     }
 
-    pub fn networks(&self, node: NodeId) -> HostNetworks {
+    pub fn networks(&self, node: NodeId) -> Result<HostNetworks, SwarmError> {
         let (name, is_only) = networks::name(&self.host.run_dir, Path::new(RUN_DIR));
-        HostNetworks::new(&name, is_only, node)
+        let tunnel = TunnelSettings {
+            key: tunnels::key(&self.host.state_dir)?,
+            port: self.host.data_path_port,
+        };
+        Ok(HostNetworks::new(&name, is_only, node, tunnel))
     }
 
     pub fn containers(
@@ -122,6 +131,7 @@ impl Site {
 
     /// Removes what only counts while the host is in a swarm, but for its key.
     pub async fn remove_state(&self) -> Result<(), SwarmError> {
+        tunnels::forget(&self.host.state_dir)?;
         for path in [self.manager_dir(), self.layers_dir(), self.mounts_dir()] {
             self.remove(path).await?;
         }

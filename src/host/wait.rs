@@ -43,6 +43,27 @@ pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
+/// Starts a thread of its own, for what goes on as long as the daemon does.
+pub fn beside(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Beside> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map(Beside)
+}
+
+/// A thread that was started.
+#[derive(Debug)]
+pub struct Beside(thread::JoinHandle<()>);
+
+impl Beside {
+    pub fn goes_on(&self) -> bool {
+        !self.0.is_finished()
+    }
+
+    /// Waits for its end, however it ends.
+    pub fn join(self) {
+        let _ = self.0.join();
+    }
+}
+
 /// Runs what blocks (files, processes) on the pool of threads and waits for its result.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     blocking::unblock(work).await

@@ -115,8 +115,14 @@ impl Dirty {
             Change::UpdateNode { id, .. }
             | Change::DescribeNode { id, .. }
             | Change::SetNodeStatus { id, .. }
-            | Change::RemoveNode { id } => {
+            | Change::AllocateNode { id, .. } => {
                 self.nodes.insert(*id);
+            }
+            Change::RemoveNode { id } => {
+                self.nodes.insert(*id);
+                let node = state.nodes().find(*id);
+                let address = node.and_then(|node| node.ingress);
+                self.networks.extend(address.map(|(network, _)| network));
             }
             Change::CreateNetwork { id, .. } => {
                 self.networks.insert(*id);

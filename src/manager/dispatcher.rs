@@ -6,6 +6,7 @@
 //! [`Dispatcher::admit`]. What is seen of the nodes goes to the leader, as [`Seen`].
 
 mod needs;
+mod peers;
 mod reached;
 mod session;
 
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::identity::roots::digest_all;
 use crate::manager::dirty::Dirty;
+use crate::manager::dispatcher::peers::Tunnels;
 use crate::manager::dispatcher::reached::Reached;
 use crate::manager::dispatcher::session::Session;
 use crate::manager::liveness::heartbeat_ms;
@@ -23,6 +25,7 @@ use crate::model::spec::node::{NodeDescription, Role};
 use crate::model::state::State;
 use crate::model::time::Time;
 use crate::wire::peer::{Seen, Sight};
+use crate::wire::reach::{Peers, Reach};
 use crate::wire::session::{Roster, ToAgent, ToManager};
 
 /// The longest description that a node may give of itself.
@@ -54,6 +57,7 @@ pub struct Dispatcher {
     reached: Reached,
     /// Whether agents have to be told who the managers are.
     managers_changed: bool,
+    tunnels: Tunnels,
     seen: Vec<Seen>,
     said: Vec<Said>,
 }
@@ -128,9 +132,11 @@ impl Dispatcher {
             self.said.push(Said::Close(old.id));
         }
         self.tell_reached(state);
+        self.tell_tunnels(state);
         self.sessions.insert(session, id);
         let description = (node.description != description).then(|| Box::new(description));
-        let new = Session::new(session, description.clone());
+        let (told, peers) = self.tunnels.all(state, id);
+        let new = Session::new(session, description.clone(), told);
         self.nodes.insert(id, new);
         self.see(id, session, Sight::Joined { description });
         let heartbeat_ms = heartbeat_ms(state);
@@ -140,6 +146,7 @@ impl Dispatcher {
         let reached = self.reached.all(state).into_iter();
         self.said
             .extend(reached.map(|part| Said::Send(session, ToAgent::Reach(part))));
+        self.said.extend(send_peers(session, peers));
         self.send_full(state, id);
     }
 
@@ -279,6 +286,11 @@ impl Dispatcher {
         let of_nodes = of_nodes.flat_map(|node| state.tasks_of_node(*node));
         let of_nodes = of_nodes.map(|task| task.service);
         let of_slots = touched.slots.iter().map(|(service, _)| *service);
+        touched.nodes.iter().for_each(|id| self.tunnels.note(*id));
+        let slots = touched.slots.iter();
+        let of_slots_tasks = slots.flat_map(|(service, slot)| state.tasks_of_slot(*service, *slot));
+        let nodes = of_slots_tasks.filter_map(|task| task.node);
+        nodes.for_each(|id| self.tunnels.note(id));
         let ids = touched.services.iter().copied();
         for service in ids.chain(of_slots).chain(of_nodes) {
             self.reached.note(service);
@@ -314,6 +326,7 @@ impl Dispatcher {
             ids.into_iter()
                 .for_each(|id| self.send_roster(id, roster(state, id)));
         }
+        self.tell_tunnels(state);
         for (node, tasks) in std::mem::take(&mut self.stale) {
             let Some(session) = self.nodes.get_mut(&node) else {
                 continue;
@@ -342,6 +355,20 @@ impl Dispatcher {
             session.roster = Some(roster.clone());
             self.said
                 .push(Said::Send(session.id, ToAgent::Managers(roster)));
+        }
+    }
+
+    /// Tells each node what has changed of the nodes that it has tunnels to.
+    fn tell_tunnels(&mut self, state: &State) {
+        let changed = self.tunnels.look(state);
+        if changed.is_empty() {
+            return;
+        }
+        for (node, session) in &mut self.nodes {
+            let peers = self
+                .tunnels
+                .differences(&mut session.peers, *node, &changed);
+            self.said.extend(send_peers(session.id, peers));
         }
     }
 
@@ -374,6 +401,15 @@ impl Dispatcher {
         self.said
             .extend(messages.into_iter().map(|message| Said::Send(id, message)));
     }
+}
+
+fn send_peers(session: SessionId, parts: Vec<Peers>) -> impl Iterator<Item = Said> {
+    let news = |peers| Reach {
+        peers,
+        ..Reach::default()
+    };
+    let parts = parts.into_iter().map(news);
+    parts.map(move |news| Said::Send(session, ToAgent::Reach(news)))
 }
 
 /// Whether a node's description of itself is short enough to be kept.

@@ -1,7 +1,7 @@
 //! The passes, and the round that runs them until none has anything left to do.
 
 use crate::host::rng::Rng;
-use crate::manager::allocator::{services, tasks};
+use crate::manager::allocator::{nodes, services, tasks};
 use crate::manager::dirty::Dirty;
 use crate::manager::draft::Draft;
 use crate::manager::orchestrator::{global, jobs, reap, replicated, restart, update};
@@ -26,7 +26,7 @@ pub(super) type Pass = fn(&View<'_>, &Dirty, &mut Rng) -> Vec<Change>;
 /// In the order in which they run, each with how many changes follow from one of its own in the
 /// same batch. What makes tasks by the thousand leaves room for their addresses and nodes: else the
 /// tasks of a large service would all wait, dirty, and each batch would look at all of them.
-pub(super) const PASSES: [(Pass, usize); 11] = [
+pub(super) const PASSES: [(Pass, usize); 12] = [
     (reap::pass, 1),
     (replicated::pass, 3),
     (global::pass, 3),
@@ -34,6 +34,7 @@ pub(super) const PASSES: [(Pass, usize); 11] = [
     (jobs::pass, 3),
     (update::pass, 1),
     (restart::promote, 1),
+    (nodes::pass, 1),
     (services::pass, 1),
     (tasks::pass, 1),
     (scheduler::pass, 1),

@@ -108,7 +108,7 @@ impl World {
         self.apply(changes);
     }
 
-    fn decide(&self, pass: Pass) -> Vec<Change> {
+    pub fn decide(&self, pass: Pass) -> Vec<Change> {
         let view = View {
             state: &self.state,
             now: NOW,
@@ -193,7 +193,7 @@ impl World {
         while let Some(option) = words.next() {
             node_option(&mut spec, &mut description, option, words.next().unwrap());
         }
-        let status = NodeStatus {
+        let mut status = NodeStatus {
             state,
             ..NodeStatus::default()
         };
@@ -207,6 +207,7 @@ impl World {
         }
         let id = NodeId(self.nodes.len() as u128 + 1);
         self.nodes.insert(name.to_owned(), id);
+        status.address = format!("192.0.2.{}", id.0);
         self.apply(vec![Change::CreateNode(NewNode {
             id,
             spec,
@@ -218,7 +219,7 @@ impl World {
     }
 
     /// `task N SERVICE/SLOT [on NODE] STATE [desired STATE] [ago T] [made T] [in T] [step N]
-    /// [attempts N] [window T] [up T] [by update]`
+    /// [attempts N] [window T] [up T] [by update] [has ADDRESS]…`
     fn task(&mut self, words: &mut Words<'_>) {
         let id = TaskId(words.next().unwrap().parse().unwrap());
         let (service, slot) = words.next().unwrap().split_once('/').unwrap();
@@ -231,6 +232,7 @@ impl World {
         let mut restart = RestartRecord::default();
         let (mut at, mut made) = (NOW, Time(NOW.0 - 60_000));
         let (mut up, mut update) = (None, 0);
+        let mut addresses = Vec::new();
         while let Some(option) = words.next() {
             let value = words.next().unwrap();
             match option {
@@ -243,6 +245,7 @@ impl World {
                 "step" => restart.backoff_step = value.parse().unwrap(),
                 "attempts" => restart.attempts = value.parse().unwrap(),
                 "window" => restart.window_start = Time(NOW.0 - ms(value)),
+                "has" => addresses.push(self.place(value)),
                 other => panic!("{other:?} is no option of a task"),
             }
         }
@@ -271,12 +274,26 @@ impl World {
             node,
             generic: Vec::new(),
         });
-        let changes = [Some(Change::CreateTask(create)), assign];
+        let allocate = Change::AllocateTask {
+            id,
+            addresses,
+            ports: Vec::new(),
+        };
+        let changes = [Some(Change::CreateTask(create)), Some(allocate), assign];
         self.apply_at(made, changes.into_iter().flatten().collect());
         if let Some(up) = up {
             self.apply_at(up, vec![status(TaskState::Running, up)]);
         }
         self.apply_at(at, vec![status(state, at)]);
+    }
+
+    /// An address, with the network that it is of.
+    fn place(&self, address: &str) -> (NetworkId, Ipv4Addr) {
+        let address: Ipv4Addr = address.parse().unwrap();
+        let mut networks = self.state.networks().iter();
+        let is_of = |subnet: Subnet| (subnet.first()..=subnet.last()).contains(&address);
+        let network = networks.find(|network| is_of(network.block.unwrap().subnet));
+        (network.unwrap().id, address)
     }
 
     fn update_of(&self, service: ServiceId) -> Option<&UpdateStatus> {
@@ -340,7 +357,7 @@ impl World {
             spec,
             address_pools: Vec::new(),
             subnet_size: 24,
-            data_path_port: 0,
+            data_path_port: 4789,
             trust: a_trust(),
         })]);
     }
@@ -409,6 +426,9 @@ impl World {
                 let ports = ports.map(|port| format!("port {}", port.published_port));
                 let own: Vec<_> = addresses(own).chain(ports).collect();
                 format!("{} has {}", id.0, own.join(", "))
+            }
+            Change::AllocateNode { id, address } => {
+                format!("{} has {}", self.node_name(*id), address.1)
             }
             other => panic!("no pass decides {other:?}"),
         }

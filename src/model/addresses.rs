@@ -1,18 +1,27 @@
-//! Which addresses of each network are taken, kept up to date as services and tasks come and go.
+//! Which addresses of each network are taken, kept up to date as nodes, services and tasks come
+//! and go.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use crate::model::id::NetworkId;
-use crate::model::object::{Service, Task};
+use crate::model::object::{Node, Service, Task};
 
-/// The addresses that services and tasks have.
+/// The addresses that nodes, services and tasks have.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses(BTreeSet<(NetworkId, Ipv4Addr)>);
 
 impl Addresses {
     pub fn is_taken(&self, network: NetworkId, address: Ipv4Addr) -> bool {
         self.0.contains(&(network, address))
+    }
+
+    pub fn add_node(&mut self, node: &Node) {
+        self.0.extend(node.ingress);
+    }
+
+    pub fn remove_node(&mut self, node: &Node) {
+        self.remove(node.ingress.as_slice());
     }
 
     pub fn add_service(&mut self, service: &Service) {

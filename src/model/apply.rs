@@ -1,12 +1,14 @@
 //! `State::apply`: what each change does.
 
+mod tasks;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::model::change::{Batch, Change, NewCluster, NewNode, NewTask, RollBack};
+use crate::model::change::{Batch, Change, NewCluster, NewNode, RollBack};
 use crate::model::id::{NetworkId, NodeId, ServiceId, TaskId};
 use crate::model::object::{
-    Cluster, Config, Endpoint, JobStatus, Meta, Network, Node, Secret, Service, Task, TaskState,
+    Cluster, Config, Endpoint, JobStatus, Meta, Network, Node, Secret, Service, TaskState,
     TaskStatus, UpdateState, UpdateStatus,
 };
 use crate::model::spec::service::{PortConfig, ServiceSpec};
@@ -101,25 +103,24 @@ impl State {
             }),
             Change::FinishRotation => self.change_trust(stamp, Trust::finish_rotation),
             Change::CreateNode(new) => self.create_node(stamp, new),
-            Change::UpdateNode { id, spec } => self.change_node(*id, |node| {
+            Change::UpdateNode { id, spec } => self.change_node(stamp, *id, |node| {
                 node.meta = stamp.respecified(node.meta);
                 node.spec = spec.clone();
             }),
-            Change::DescribeNode { id, description } => self.change_node(*id, |node| {
-                node.meta = stamp.moved(node.meta);
+            Change::DescribeNode { id, description } => self.change_node(stamp, *id, |node| {
                 node.description = description.clone();
             }),
-            Change::SetNodeStatus { id, status } => self.change_node(*id, |node| {
-                node.meta = stamp.moved(node.meta);
+            Change::SetNodeStatus { id, status } => self.change_node(stamp, *id, |node| {
                 node.status = status.clone();
             }),
-            Change::SetNodeKey { id, key } => self.change_node(*id, |node| {
-                node.meta = stamp.moved(node.meta);
+            Change::SetNodeKey { id, key } => self.change_node(stamp, *id, |node| {
                 node.key = Some(*key);
             }),
-            Change::SetManager { id, manager } => self.change_node(*id, |node| {
-                node.meta = stamp.moved(node.meta);
+            Change::SetManager { id, manager } => self.change_node(stamp, *id, |node| {
                 node.manager.clone_from(manager);
+            }),
+            Change::AllocateNode { id, address } => self.change_node(stamp, *id, |node| {
+                node.ingress = Some(*address);
             }),
             Change::RemoveNode { id } => self.put(ObjectId::Node(*id), None),
             Change::CreateService { id, spec } => self.create_service(stamp, *id, spec),
@@ -187,7 +188,7 @@ impl State {
                     Some(Object::Network(Arc::new(network))),
                 );
             }
-            Change::RemoveNetwork { id } => self.put(ObjectId::Network(*id), None),
+            Change::RemoveNetwork { id } => self.remove_network(stamp, *id),
             Change::CreateSecret { id, spec } => {
                 let secret = Secret {
                     id: *id,
@@ -266,14 +267,26 @@ impl State {
             status: new.status.clone(),
             manager: new.manager.clone(),
             key: new.key,
+            ingress: None,
         };
         self.put(ObjectId::Node(new.id), Some(Object::Node(Arc::new(node))));
     }
 
-    fn change_node(&mut self, id: crate::model::id::NodeId, change: impl FnOnce(&mut Node)) {
+    fn change_node(&mut self, stamp: Stamp, id: NodeId, change: impl FnOnce(&mut Node)) {
         if let Some(mut node) = self.nodes().find(id).map(|node| (**node).clone()) {
+            node.meta = stamp.moved(node.meta);
             change(&mut node);
             self.put(ObjectId::Node(id), Some(Object::Node(Arc::new(node))));
+        }
+    }
+
+    fn remove_network(&mut self, stamp: Stamp, id: NetworkId) {
+        self.put(ObjectId::Network(id), None);
+        let nodes = self.nodes().iter();
+        let nodes = nodes.filter(|node| node.ingress.is_some_and(|(network, _)| network == id));
+        let nodes: Vec<_> = nodes.map(|node| node.id).collect();
+        for node in nodes {
+            self.change_node(stamp, node, |node| node.ingress = None);
         }
     }
 
@@ -428,68 +441,6 @@ impl State {
         if let Some(version) = self.services().find(id).map(|service| service.task_version) {
             self.put(ObjectId::Service(id), None);
             self.drop_unused_spec(id, version);
-        }
-    }
-
-    fn create_task(&mut self, stamp: Stamp, new: &NewTask) {
-        let Some(service) = self.services().find(new.service).cloned() else {
-            return;
-        };
-        let Some(spec) = self.task_spec(service.id, service.task_version).cloned() else {
-            return;
-        };
-        let task = Task {
-            id: new.id,
-            meta: stamp.created(),
-            service: service.id,
-            service_name: service.spec.name.as_str().into(),
-            task_version: service.task_version,
-            spec,
-            slot: new.slot,
-            node: None,
-            desired_state: new.desired_state,
-            status: TaskStatus {
-                state: TaskState::New,
-                at: stamp.at,
-                message: "created".into(),
-                ..TaskStatus::default()
-            },
-            restart: new.restart,
-            running_since: None,
-            update: new.update,
-            update_failed: false,
-            addresses: Vec::new(),
-            job_iteration: service.job.map(|job| job.iteration),
-            ports: Vec::new(),
-            generic: Vec::new(),
-        };
-        self.put(ObjectId::Task(new.id), Some(Object::Task(Arc::new(task))));
-    }
-
-    fn set_task_status(&mut self, stamp: Stamp, id: TaskId, status: &TaskStatus) {
-        self.change_task(id, |task| {
-            if status.state < task.status.state {
-                return;
-            }
-            task.meta = stamp.moved(task.meta);
-            task.status = status.clone();
-            if status.state == TaskState::Running {
-                task.running_since.get_or_insert(stamp.at);
-            }
-        });
-    }
-
-    fn change_task(&mut self, id: TaskId, change: impl FnOnce(&mut Task)) {
-        if let Some(mut task) = self.tasks().find(id).map(|task| (**task).clone()) {
-            change(&mut task);
-            self.put(ObjectId::Task(id), Some(Object::Task(Arc::new(task))));
-        }
-    }
-
-    fn remove_task(&mut self, id: TaskId) {
-        if let Some(task) = self.tasks().find(id).cloned() {
-            self.put(ObjectId::Task(id), None);
-            self.drop_unused_spec(task.service, task.task_version);
         }
     }
 }

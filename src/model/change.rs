@@ -161,6 +161,11 @@ pub enum Change {
     BeginRotation(Rotation),
     /// Every node has a certificate of the new root.
     FinishRotation,
+    /// A node's address in the ingress network.
+    AllocateNode {
+        id: NodeId,
+        address: (NetworkId, Ipv4Addr),
+    },
 }
 
 /// A service that goes back to its previous spec.

@@ -213,6 +213,7 @@ mod tests {
             status,
             manager: None,
             key: None,
+            ingress: None,
         }
     }
 

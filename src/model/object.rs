@@ -55,6 +55,8 @@ pub struct Node {
     pub manager: Option<ManagerMember>,
     /// The digest of the public key that its certificate is for.
     pub key: Option<[u8; 32]>,
+    /// Its own address in the ingress network: what it passes on from outside comes from there.
+    pub ingress: Option<(NetworkId, Ipv4Addr)>,
 }
 
 impl Node {

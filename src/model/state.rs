@@ -4,6 +4,8 @@
 //! an overlay: what is applied after it is remembered and taken back by [`State::undo`], so the
 //! state is never cloned.
 
+mod overlay;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -71,6 +73,7 @@ pub struct State {
     jobs: Jobs,
     addresses: Addresses,
     unreached: BTreeSet<ServiceId>,
+    unaddressed: BTreeSet<NodeId>,
     /// Objects that were changed since they were last taken.
     touched: BTreeSet<ObjectId>,
     overlay: Option<Vec<Undo>>,
@@ -204,7 +207,12 @@ impl State {
         keys.next_back().map(|(_, slot, _)| *slot)
     }
 
-    /// Whether a service or a task has an address of a network.
+    /// The nodes that have no address in the ingress network.
+    pub fn unaddressed(&self) -> impl Iterator<Item = NodeId> {
+        self.unaddressed.iter().copied()
+    }
+
+    /// Whether a node, a service or a task has an address of a network.
     pub fn is_taken(&self, network: NetworkId, address: Ipv4Addr) -> bool {
         self.addresses.is_taken(network, address)
     }
@@ -264,31 +272,6 @@ impl State {
             .chain(self.networks.iter().map(|row| ObjectId::Network(row.id)))
             .chain(self.secrets.iter().map(|row| ObjectId::Secret(row.id)))
             .chain(self.configs.iter().map(|row| ObjectId::Config(row.id)))
-    }
-
-    /// The ids of what was changed since the last call.
-    pub fn take_touched(&mut self) -> BTreeSet<ObjectId> {
-        std::mem::take(&mut self.touched)
-    }
-
-    /// Starts an overlay; what is applied from here on can be undone. Touched ids start empty.
-    pub fn begin(&mut self) {
-        debug_assert!(self.overlay.is_none(), "one overlay at a time");
-        let touched = std::mem::take(&mut self.touched);
-        self.overlay = Some(vec![Undo::Index(self.index), Undo::Touched(touched)]);
-    }
-
-    /// Takes back everything since [`State::begin`].
-    pub fn undo(&mut self) {
-        for undo in self.overlay.take().into_iter().flatten().rev() {
-            match undo {
-                Undo::Index(index) => self.index = index,
-                Undo::Touched(touched) => self.touched = touched,
-                Undo::Row(id, object) => {
-                    self.put(id, object);
-                }
-            }
-        }
     }
 
     pub(super) fn set_index(&mut self, index: u64) {
@@ -368,7 +351,18 @@ impl State {
             true => self.managers.insert(id),
             false => self.managers.remove(&id),
         };
-        self.nodes.put(id, node)
+        match node.as_ref().is_some_and(|node| node.ingress.is_none()) {
+            true => self.unaddressed.insert(id),
+            false => self.unaddressed.remove(&id),
+        };
+        let old = self.nodes.put(id, node.clone());
+        if let Some(old) = &old {
+            self.addresses.remove_node(old);
+        }
+        if let Some(new) = &node {
+            self.addresses.add_node(new);
+        }
+        old
     }
 
     fn tasks_on(&self, node: NodeId) -> u32 {

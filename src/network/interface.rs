@@ -25,7 +25,7 @@ use crate::network::netlink::{NetlinkError, Socket};
 const HOST_MAC: Mac = [0x02, 0x53, 0x4b, 0x45, 0x50, 0x01];
 
 /// The longest packet: what an encrypted one has room for on a link of 1500.
-const MTU: u32 = 1420;
+pub const MTU: u32 = 1420;
 
 /// Where the tables of a task's interfaces begin.
 const TABLE_FIRST: u32 = 100;
@@ -135,12 +135,7 @@ fn connect(
 ) -> Result<(), InterfaceError> {
     let name = interface.link.as_str();
     let failed = |what| failed(what, name);
-    // A host without IPv6 has no such setting, and needs none.
-    let quiet = set(&format!("ipv6/conf/{name}/disable_ipv6"), "1");
-    quiet.or_else(ignore_missing)?;
-    // What comes from this host's own loopback address leads to published ports.
-    set(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
-    set(&format!("ipv4/conf/{name}/forwarding"), "1")?;
+    open_to_loopback(name)?;
     let link = index(host, name)?;
     link::set_up(host, link).map_err(failed("bring up link"))?;
     let route = Route {
@@ -154,6 +149,17 @@ fn connect(
     let mac = mac(interface.address);
     let neighbour = link::add_neighbour(host, link, interface.address, mac);
     neighbour.map_err(failed("add a neighbour to link"))
+}
+
+/// Lets a link of this host pass on what comes by it, and take part in what this host itself says
+/// to published ports.
+pub fn open_to_loopback(name: &str) -> Result<(), InterfaceError> {
+    // A host without IPv6 has no such setting, and needs none.
+    let quiet = set(&format!("ipv6/conf/{name}/disable_ipv6"), "1");
+    quiet.or_else(ignore_missing)?;
+    // What comes from this host's own loopback address leads to published ports.
+    set(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
+    set(&format!("ipv4/conf/{name}/forwarding"), "1")
 }
 
 /// The task's side, from within its namespace.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  what the managers say of services  ->  node  ->  rules      one table of packet rules
-//!  the tasks of this node             ->        ->  interface  a pair of links for each network
+//!  what they say of other nodes       ->        ->  interface  a pair of links for each network
+//!  the tasks of this node             ->        ->  tunnel     the way to tasks of other nodes
 //!                                               ->  dns        names
 //! ```
 
@@ -12,7 +13,10 @@ pub mod namespace;
 pub mod interface;
 pub mod rules;
 pub mod dns;
+pub mod peers;
 pub mod services;
+pub mod tunnel;
+pub mod ways;
 pub mod node;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::address::Subnet;
 use crate::model::id::{NodeId, TaskId};
+use crate::model::spec::node::TunnelEnd;
 use crate::network::dns::names::Names;
 use crate::network::interface::{self, Interface, InterfaceError};
 use crate::network::namespace::Namespace;
@@ -16,8 +17,10 @@ use crate::network::netlink::link;
 use crate::network::netlink::message::TooLong;
 use crate::network::netlink::nftables::Batch;
 use crate::network::netlink::{NetlinkError, Socket};
-use crate::network::rules::Rules;
-use crate::network::services::{Services, network_rules};
+use crate::network::peers::Peers;
+use crate::network::rules::{LINKS, Rules, TUNNELS};
+use crate::network::services::{Services, Way, network_rules};
+use crate::network::ways::{TunnelSettings, WayError, Ways};
 use crate::wire::reach::{Attachment, Reach};
 
 /// The longest that a link's name may be.
@@ -31,6 +34,7 @@ pub struct Settings {
     /// What tasks see of this host: where they send what leaves them, and whom they ask for names.
     pub router: Ipv4Addr,
     pub node: NodeId,
+    pub tunnel: TunnelSettings,
 }
 
 /// Why something could not be done for a task's networks. Users see this.
@@ -56,6 +60,8 @@ pub enum NetworkError {
         subnet: Subnet,
         route: Subnet,
     },
+    #[error("tasks of other nodes cannot be reached: {0}")]
+    Way(#[from] WayError),
     #[error("the container is not wanted any more")]
     Gone,
 }
@@ -87,6 +93,10 @@ struct Inner {
     /// By container.
     tasks: BTreeMap<String, Joined>,
     services: Services,
+    peers: Peers,
+    ways: Ways,
+    /// There are none: nothing leads to other nodes.
+    is_cut: bool,
     /// What is in place; until the managers have told of all services, the rules of an earlier
     /// daemon stay.
     rules: Option<Rules>,
@@ -111,6 +121,15 @@ impl Networks {
             news: Mutex::default(),
             names: Mutex::default(),
             expected: Mutex::default(),
+        }
+    }
+
+    /// This node's end of the tunnels, for the managers.
+    pub fn tunnel(&self) -> TunnelEnd {
+        let TunnelSettings { key, port } = &self.settings.tunnel;
+        TunnelEnd {
+            public_key: key.public(),
+            port: *port,
         }
     }
 
@@ -175,9 +194,10 @@ impl Networks {
 
     /// A task's address must not take the place of a machine that this host has another way to.
     fn check_routes(&self, host: &mut Socket, order: &Order) -> Result<(), NetworkError> {
-        let prefix = self.prefix();
+        let (prefix, tunnel) = (self.prefix(), self.tunnel_name());
         let links = link::all(host).map_err(failed("list the links"))?;
-        let own = links.iter().filter(|link| link.name.starts_with(&prefix));
+        let is_own = |name: &str| name.starts_with(&prefix) || name == tunnel;
+        let own = links.iter().filter(|link| is_own(&link.name));
         let own: BTreeSet<_> = own.map(|link| link.index).collect();
         let routes = link::routes(host).map_err(failed("list the routes"))?;
         for (route, _) in routes.into_iter().filter(|(_, link)| !own.contains(link)) {
@@ -232,7 +252,28 @@ impl Networks {
 
     /// Takes in what was heard.
     pub fn take_in(&self) -> Result<(), NetworkError> {
-        self.settle(&mut self.lock())
+        let mut inner = self.lock();
+        // The rules come first: nothing gets through a tunnel without them.
+        self.settle(&mut inner)?;
+        let followed = self.follow_peers(&mut inner);
+        if followed.is_err() != inner.is_cut {
+            inner.is_cut = followed.is_err();
+            self.settle(&mut inner)?;
+        }
+        followed
+    }
+
+    /// Lets the ways to other nodes be what the managers say.
+    fn follow_peers(&self, inner: &mut Inner) -> Result<(), NetworkError> {
+        let rules = inner.rules.as_ref();
+        if rules.is_none_or(|rules| rules.networks.is_empty()) {
+            inner.ways = Ways::default();
+            return Ok(());
+        }
+        let here = inner.tasks.values().flat_map(|joined| &joined.interfaces);
+        let here = here.map(|interface| interface.address).collect();
+        let (name, settings) = (self.tunnel_name(), &self.settings.tunnel);
+        Ok({ &mut inner.ways }.follow(&name, settings, &inner.peers, &here)?)
     }
 
     /// The names as they are at the moment.
@@ -243,6 +284,7 @@ impl Networks {
     /// Removes everything of this daemon's: the node has left its swarm.
     pub fn remove(&self) -> Result<(), NetworkError> {
         let mut inner = self.lock();
+        // With the tunnel go its link and its routes.
         *inner = Inner::default();
         let mut host = Socket::route().map_err(failed("remove links"))?;
         let prefix = self.prefix();
@@ -261,8 +303,16 @@ impl Networks {
 
     /// What the names of all links of this daemon begin with.
     fn prefix(&self) -> String {
+        format!("{LINKS}{}", self.digits())
+    }
+
+    fn tunnel_name(&self) -> String {
+        format!("{TUNNELS}{}", self.digits())
+    }
+
+    fn digits(&self) -> String {
         let name = self.settings.name.as_bytes();
-        format!("sk{:04x}", crc32fast::hash(name) & 0xffff)
+        format!("{:04x}", crc32fast::hash(name) & 0xffff)
     }
 
     fn joined(&self, order: &Order, namespace: Option<Namespace>) -> Joined {
@@ -294,8 +344,9 @@ impl Networks {
     /// Puts in place what follows from what is known now: names, and rules if they are others than
     /// those in place.
     fn settle(&self, inner: &mut Inner) -> Result<(), NetworkError> {
-        for news in std::mem::take(&mut *lock(&self.news)) {
-            inner.services.hear(news, self.settings.node);
+        for mut news in std::mem::take(&mut *lock(&self.news)) {
+            inner.peers.hear(std::mem::take(&mut news.peers));
+            inner.services.hear(news);
         }
         let mut names = Names::default();
         for joined in inner.tasks.values() {
@@ -304,7 +355,7 @@ impl Networks {
             let leads_out = joined.interfaces.iter().any(|own| own.leads_out);
             names.add_asker(&own, &joined.nameservers, leads_out);
         }
-        inner.services.add_names(&mut names);
+        inner.services.add_names(&mut names, self.way(inner));
         *lock(&self.names) = Arc::new(names);
         if !inner.services.is_told() {
             return Ok(());
@@ -331,6 +382,9 @@ impl Networks {
             table: self.settings.name.clone(),
             prefix: self.prefix(),
             router: Some(self.settings.router),
+            tunnel: self.tunnel_name(),
+            address: inner.peers.own().and_then(|own| own.address),
+            nodes: inner.peers.nodes(),
             ..Rules::default()
         };
         for joined in inner.tasks.values() {
@@ -346,8 +400,17 @@ impl Networks {
             let networks = joined.attachments.iter().map(|own| &own.network);
             rules.networks.extend(networks.map(network_rules));
         }
-        inner.services.add_rules(&mut rules, self.settings.node);
+        inner.services.add_rules(&mut rules, self.way(inner));
         rules
+    }
+
+    /// Which tasks can be reached from here.
+    fn way<'a>(&self, inner: &'a Inner) -> Way<'a> {
+        static NONE: Peers = Peers::none();
+        Way {
+            node: self.settings.node,
+            peers: if inner.is_cut { &NONE } else { &inner.peers },
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

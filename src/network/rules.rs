@@ -4,11 +4,14 @@
 //!
 //! ```text
 //! prerouting  a task sends from its own address, and not to this host's loopback
+//!             from the tunnel comes what is for a network, and from a network nothing else does
 //!             virtual address -> one of the service's tasks in turn
 //!             published port  -> one of the service's tasks in turn
-//! forward     within a network; out of it, unless it is internal; into it by published ports
+//! forward     within a network; out of it, unless it is internal; into it by published ports, here
+//!             or at another node
 //! input       an internal network asks this host for names and nothing else
 //! postrouting a task that reaches itself, and loopback, come from the router's address;
+//!             what comes from outside and goes to another node comes from this node's address;
 //!             what leaves the networks comes from this host's
 //! ```
 
@@ -27,6 +30,12 @@ use crate::network::netlink::nftables::{
 /// The port of name servers.
 const DNS_PORT: u16 = 53;
 
+/// What the links begin with that tasks' addresses may come by, whichever daemon of this machine
+/// has made them: those of tasks, those of tunnels, and loopback.
+const OURS: [&[u8]; 3] = [LINKS.as_bytes(), TUNNELS.as_bytes(), b"lo\0"];
+pub const LINKS: &str = "sk";
+pub const TUNNELS: &str = "wgsk";
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -37,6 +46,12 @@ pub struct Rules {
     /// What the names of tasks' links on this host begin with.
     pub prefix: String,
     pub router: Option<Ipv4Addr>,
+    /// The link that leads to the tasks of other nodes.
+    pub tunnel: String,
+    /// This node's own address in the ingress network.
+    pub address: Option<Ipv4Addr>,
+    /// Those of other nodes: what comes from them they have let in.
+    pub nodes: BTreeSet<Ipv4Addr>,
     /// The links of this host's tasks, and the address that may come from each.
     pub links: BTreeMap<String, Ipv4Addr>,
     /// From which to which of its own addresses a task may come by way of this host.
@@ -90,6 +105,8 @@ impl Rules {
             "networks",
             self.networks.keys().map(|subnet| range(*subnet)),
         );
+        let nodes = self.nodes.iter().map(|node| node.octets().to_vec());
+        batch.set("nodes", &[ADDRESS], nodes);
         let some = |wanted: fn(&NetworkRules) -> bool| {
             let networks = self.networks.iter().filter(move |(_, rules)| wanted(rules));
             networks.map(|(subnet, _)| range(*subnet))
@@ -156,6 +173,7 @@ impl Rules {
                 .equal(R0, &[127])
                 .verdict(&Verdict::Drop);
         });
+        self.check_wires(batch);
         for (name, number) in [("arrive", PREROUTING), ("begin", OUTPUT)] {
             batch.chain(name, Some(hook("nat", number, -100)));
             batch.rule(name, |rule| {
@@ -174,6 +192,27 @@ impl Rules {
                     .follow("ports", R0);
             });
         }
+    }
+
+    /// What comes neither from a task of this host nor from the host itself.
+    fn check_wires(&self, batch: &mut Batch) {
+        batch.rule("check", |rule| {
+            rule.load(Field::LinkIn, R0)
+                .equal(R0, &link_name(&self.tunnel))
+                .load(Field::Destination, R0)
+                .is_not_in("networks", R0)
+                .verdict(&Verdict::Drop);
+        });
+        // Addresses of tasks come by the tunnel, which knows whose they are.
+        batch.rule("check", |rule| {
+            rule.load(Field::LinkIn, R0);
+            for ours in OURS {
+                rule.not_equal(R0, ours);
+            }
+            rule.load(Field::Source, R0)
+                .is_in("networks", R0)
+                .verdict(&Verdict::Drop);
+        });
     }
 
     fn forward(&self, batch: &mut Batch) {
@@ -199,6 +238,13 @@ impl Rules {
         });
         batch.rule("forward", |rule| {
             self.lost(rule).refuse();
+        });
+        batch.rule("forward", |rule| {
+            rule.load(Field::LinkIn, R0)
+                .equal(R0, &link_name(&self.tunnel))
+                .load(Field::Source, R0)
+                .is_in("nodes", R0)
+                .verdict(&Verdict::Accept);
         });
         batch.rule("forward", |rule| {
             rule.load(Field::Source, R0)
@@ -288,6 +334,20 @@ impl Rules {
                     .source(router, R0);
             });
         }
+        if let Some(address) = self.address {
+            for is_published in [true, false] {
+                batch.rule("depart", |rule| {
+                    rule.load(Field::LinkOut, R0)
+                        .equal(R0, &link_name(&self.tunnel));
+                    match is_published {
+                        // Whoever asks, it is this node that passes it on.
+                        true => rule.load(Field::Destination, R0).is_in("ingress", R0),
+                        false => rule.load(Field::Source, R0).is_not_in("networks", R0),
+                    };
+                    rule.source(address, R0);
+                });
+            }
+        }
         batch.rule("depart", |rule| {
             self.elsewhere(rule)
                 .load(Field::Source, R0)
@@ -306,10 +366,11 @@ impl Rules {
             .equal(R0, self.prefix.as_bytes())
     }
 
-    /// Leaves by a link that no task is behind.
+    /// Leaves by a link that no task is behind, here or on another node.
     fn elsewhere<'r, 'm>(&self, rule: &'r mut Rule<'m>) -> &'r mut Rule<'m> {
         rule.load(Field::LinkOut, R0)
             .not_equal(R0, self.prefix.as_bytes())
+            .not_equal(R0, &link_name(&self.tunnel))
     }
 
     /// Is for a network, and about to leave by a link that no task is behind.

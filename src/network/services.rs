@@ -8,6 +8,7 @@ use crate::model::address::Subnet;
 use crate::model::id::{NetworkId, NodeId, ServiceId, TaskId};
 use crate::model::spec::service::PublishMode;
 use crate::network::dns::names::Names;
+use crate::network::peers::Peers;
 use crate::network::rules::{NetworkRules, Rules, Targets};
 use crate::wire::reach::{NetworkView, Reach, ServiceView, TaskView};
 
@@ -27,11 +28,10 @@ impl Services {
         self.is_told
     }
 
-    /// Takes in what the managers say, for a node. Packets do not reach other nodes yet: names and
-    /// ports lead to the tasks that run here, never to an address that nothing answers at.
-    pub fn hear(&mut self, news: Reach, node: NodeId) {
+    /// Takes in what the managers say.
+    pub fn hear(&mut self, news: Reach) {
         for service in news.services {
-            self.all.insert(service.id, here(service, node));
+            self.all.insert(service.id, service);
         }
         for id in news.removed {
             self.all.remove(&id);
@@ -49,34 +49,31 @@ impl Services {
     }
 
     /// The names of all services.
-    pub fn add_names(&self, names: &mut Names) {
+    pub fn add_names(&self, names: &mut Names, way: Way<'_>) {
         for service in self.all.values() {
-            let tasks = || service.tasks.iter();
-            if tasks().any(|task| self.withdrawn.contains(&task.id)) {
-                let live = tasks().filter(|task| !self.withdrawn.contains(&task.id));
-                let tasks = live.cloned().collect();
-                let service = ServiceView {
-                    tasks,
-                    ..(**service).clone()
-                };
-                names.add_service(&service);
-            } else {
+            if service.tasks.iter().all(|task| self.serves(task, way)) {
                 names.add_service(service);
+                continue;
             }
+            let live = service.tasks.iter().filter(|task| self.serves(task, way));
+            names.add_service(&ServiceView {
+                tasks: live.cloned().collect(),
+                ..(**service).clone()
+            });
         }
     }
 
     /// What the services ask of the rules of a node.
-    pub fn add_rules(&self, rules: &mut Rules, node: NodeId) {
+    pub fn add_rules(&self, rules: &mut Rules, way: Way<'_>) {
         for service in self.all.values() {
             let networks = service.networks.iter().map(|own| &own.network);
             rules.networks.extend(networks.map(network_rules));
-            self.add_service(rules, service, node);
+            self.add_service(rules, service, way);
         }
     }
 
-    fn add_service(&self, rules: &mut Rules, service: &ServiceView, node: NodeId) {
-        let live = |task: &&TaskView| !self.withdrawn.contains(&task.id);
+    fn add_service(&self, rules: &mut Rules, service: &ServiceView, way: Way<'_>) {
+        let live = |task: &&TaskView| self.serves(task, way);
         let on = |network: NetworkId, tasks: &mut dyn Iterator<Item = &TaskView>| {
             let own = tasks.flat_map(|task| &task.addresses);
             let own = own.filter(|(id, _)| *id == network);
@@ -95,9 +92,11 @@ impl Services {
         }
         let Some(ingress) = ingress else { return };
         for port in &service.ports {
-            let is_here =
-                |task: &&TaskView| port.publish_mode == PublishMode::Ingress || task.node == node;
-            let mut tasks = service.tasks.iter().filter(live).filter(is_here);
+            let is_entered = |task: &&TaskView| {
+                let is_here = task.node == way.node;
+                is_here || port.publish_mode == PublishMode::Ingress && way.peers.passes_on()
+            };
+            let mut tasks = service.tasks.iter().filter(live).filter(is_entered);
             let targets = Targets {
                 port: port.target_port,
                 addresses: on(ingress, &mut tasks),
@@ -109,19 +108,19 @@ impl Services {
             }
         }
     }
+
+    /// Whether a task is sent new connections.
+    fn serves(&self, task: &TaskView, way: Way<'_>) -> bool {
+        let is_near = task.node == way.node || way.peers.leads_to(task.node);
+        is_near && !self.withdrawn.contains(&task.id)
+    }
 }
 
-/// What of a service is on the node.
-fn here(service: Arc<ServiceView>, node: NodeId) -> Arc<ServiceView> {
-    let is_here = |task: &&TaskView| task.node == node;
-    if service.tasks.iter().all(|task| is_here(&task)) {
-        return service;
-    }
-    let tasks = service.tasks.iter().filter(is_here).cloned().collect();
-    Arc::new(ServiceView {
-        tasks,
-        ..(*service).clone()
-    })
+/// Which tasks a node's packets get to: its own, and those of the nodes that tunnels lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    pub node: NodeId,
+    pub peers: &'a Peers,
 }
 
 /// What the rules have to know of a network.
@@ -135,29 +134,84 @@ pub fn network_rules(network: &NetworkView) -> (Subnet, NetworkRules) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::Ipv4Addr;
 
-    #[test]
-    fn a_service_leads_to_its_tasks_on_this_node_alone() {
-        let task = |number: u32| TaskView {
+    use super::*;
+    use crate::model::spec::service::PortConfig;
+    use crate::network::peers::tests::peer;
+    use crate::wire::reach::{Peers as Told, ServiceNetwork, TunnelView};
+
+    const FRONT: NetworkId = NetworkId(1);
+    const INGRESS: NetworkId = NetworkId(2);
+
+    fn network(id: NetworkId) -> ServiceNetwork {
+        let last = u8::try_from(id.0).unwrap();
+        ServiceNetwork {
+            network: NetworkView {
+                id,
+                name: String::new(),
+                subnet: Subnet::containing([10, 0, last, 0].into(), 24),
+                internal: false,
+                ingress: id == INGRESS,
+            },
+            address: Some([10, 0, last, 100].into()),
+            aliases: Vec::new(),
+        }
+    }
+
+    /// `10.0.NETWORK.TASK`, as they are told of a service with a task on each of three nodes.
+    fn targets(peers: &Peers) -> [Vec<[u8; 4]>; 2] {
+        let task = |number: u8| TaskView {
             id: TaskId(number.into()),
             name: format!("web.{number}"),
             node: NodeId(number.into()),
-            addresses: Vec::new(),
+            addresses: [FRONT, INGRESS]
+                .map(|id| (id, [10, 0, u8::try_from(id.0).unwrap(), number].into()))
+                .into(),
         };
         let service = ServiceView {
             id: ServiceId(1),
             name: "web".into(),
-            networks: Vec::new(),
-            ports: Vec::new(),
-            tasks: vec![task(1), task(2)],
+            networks: vec![network(FRONT), network(INGRESS)],
+            ports: vec![PortConfig {
+                published_port: 8080,
+                target_port: 80,
+                ..PortConfig::default()
+            }],
+            tasks: [1, 2, 3].map(task).into(),
         };
         let mut services = Services::default();
-        let news = Reach {
+        services.hear(Reach {
             services: vec![Arc::new(service)],
             ..Reach::default()
-        };
-        services.hear(news, NodeId(2));
-        assert_eq!(services.all[&ServiceId(1)].tasks, [task(2)]);
+        });
+        let (mut rules, node) = (Rules::default(), NodeId(2));
+        services.add_rules(&mut rules, Way { node, peers });
+        let octets = |all: &Vec<Ipv4Addr>| all.iter().map(Ipv4Addr::octets).collect::<Vec<_>>();
+        let inside = rules.services.values().flat_map(octets).collect();
+        let published = rules.ports.values().map(|targets| &targets.addresses);
+        [inside, published.flat_map(octets).collect()]
+    }
+
+    #[test]
+    fn a_service_leads_to_the_tasks_of_this_node_and_of_those_that_tunnels_lead_to() {
+        let mut peers = Peers::default();
+        let (here, away) = ([10, 0, 1, 2], [10, 0, 1, 3]);
+        assert_eq!(targets(&peers), [vec![here], vec![[10, 0, 2, 2]]]);
+        peers.hear(Told {
+            set: vec![peer(3, "10.0.1.3")],
+            ..Told::default()
+        });
+        assert_eq!(targets(&peers)[0], [here, away]);
+        // Answers would not come back to a node without an address of its own.
+        assert_eq!(targets(&peers)[1], [[10, 0, 2, 2]]);
+        peers.hear(Told {
+            own: Some(TunnelView {
+                port: 4789,
+                address: Some([10, 0, 2, 102].into()),
+            }),
+            ..Told::default()
+        });
+        assert_eq!(targets(&peers)[1], [[10, 0, 2, 2], [10, 0, 2, 3]]);
     }
 }

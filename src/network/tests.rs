@@ -16,6 +16,8 @@ use crate::network::netlink::Socket;
 use crate::network::netlink::link::{self, Pair, Route, Scope};
 use crate::network::netlink::message::{Message, Received, text};
 use crate::network::node::{Networks, Order, Settings};
+use crate::network::tunnel::key::PrivateKey;
+use crate::network::ways::TunnelSettings;
 use crate::wire::reach::{Attachment, NetworkView, Reach, ServiceNetwork, ServiceView, TaskView};
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
@@ -47,6 +49,7 @@ impl Scene {
             name: "skep-test".into(),
             router: ROUTER,
             node: NODE,
+            tunnel: tunnel(1),
         });
         let scene = Self {
             host: Namespace::create().unwrap(),
@@ -119,8 +122,8 @@ impl Scene {
                 ports: ports.to_vec(),
                 tasks: views.collect(),
             })],
-            removed: Vec::new(),
             all: Some(vec![ServiceId(1)]),
+            ..Reach::default()
         });
         self.host
             .within(|| self.networks.take_in().unwrap())
@@ -129,6 +132,14 @@ impl Scene {
 
     fn on_host(&self, deed: impl FnOnce(&Networks) + Send) {
         self.host.within(|| deed(&self.networks)).unwrap();
+    }
+}
+
+/// A node's end of the tunnels.
+fn tunnel(node: u8) -> TunnelSettings {
+    TunnelSettings {
+        key: PrivateKey::from([node; 32]),
+        port: None,
     }
 }
 
@@ -430,6 +441,7 @@ fn a_daemon_that_comes_back_keeps_what_runs_and_one_that_leaves_leaves_nothing()
         name: "skep-test".into(),
         router: ROUTER,
         node: NODE,
+        tunnel: tunnel(1),
     });
     let (task, attachments) = scene.tasks[1].clone();
     let order = order(task.0, &attachments);
@@ -474,8 +486,8 @@ fn hundreds_of_services_fit_into_one_transaction() {
     });
     scene.networks.hear(Reach {
         services: services.collect(),
-        removed: Vec::new(),
         all: Some((1..=500).map(ServiceId).collect()),
+        ..Reach::default()
     });
     scene.on_host(|networks| networks.take_in().unwrap());
     assert!(left(&scene.host).contains(&"skep-test".to_owned()));

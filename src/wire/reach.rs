@@ -1,6 +1,7 @@
 //! How tasks and services are reached: what the managers tell every node of it.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -67,4 +68,39 @@ pub struct Reach {
     pub removed: Vec<ServiceId>,
     /// If given, all services that there are: others are gone.
     pub all: Option<Vec<ServiceId>>,
+    pub peers: Peers,
+}
+
+/// Another node that tunnels lead to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    pub node: NodeId,
+    /// X25519.
+    pub public_key: [u8; 32],
+    /// Where it is, as far as the managers know.
+    pub endpoint: SocketAddr,
+    /// Its own address in the ingress network.
+    pub address: Option<Ipv4Addr>,
+    /// Those of its tasks that this node, or a task of it, may reach.
+    pub tasks: BTreeSet<Ipv4Addr>,
+}
+
+/// What has changed of the nodes that tunnels lead to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers {
+    /// This node's own end; as it was if it is not given.
+    pub own: Option<TunnelView>,
+    pub set: Vec<Peer>,
+    pub removed: Vec<NodeId>,
+    /// What was told before counts no more.
+    pub is_all: bool,
+}
+
+/// A node's own end of its tunnels, as the managers have decided it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelView {
+    /// The UDP port that the swarm's nodes use if they are not told otherwise.
+    pub port: u16,
+    /// Its address in the ingress network.
+    pub address: Option<Ipv4Addr>,
 }

@@ -16,7 +16,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Hosts of which only the first is a manager.
-    fn start(test: &str, count: usize) -> Option<Self> {
+    pub fn start(test: &str, count: usize) -> Option<Self> {
         Self::start_with(test, count, 1)
     }
 
@@ -49,7 +49,7 @@ impl Fleet {
         Some(fleet)
     }
 
-    fn manager(&self) -> &Host {
+    pub fn manager(&self) -> &Host {
         &self.hosts[0]
     }
 
@@ -87,7 +87,7 @@ impl Fleet {
     }
 
     #[track_caller]
-    fn until_ready(&self, count: usize) {
+    pub fn until_ready(&self, count: usize) {
         self.manager().until("all nodes are ready", || {
             (0..count).all(|number| self.node(number, "Status") == "Ready")
         });
@@ -127,7 +127,7 @@ impl Fleet {
             .count()
     }
 
-    fn spread(&self, service: &str) -> Vec<usize> {
+    pub fn spread(&self, service: &str) -> Vec<usize> {
         self.spread_at(0, service)
     }
 

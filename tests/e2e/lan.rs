@@ -58,6 +58,11 @@ impl Lan {
         }
     }
 
+    /// The namespace of the switch that joins the hosts.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Takes a host's cable out, or puts it in again.
     pub fn plug(&self, number: usize, is_in: bool) {
         let state = if is_in { "up" } else { "down" };

@@ -18,6 +18,7 @@ mod limits;
 mod logging;
 mod managers;
 mod networks;
+mod overlay;
 mod quickstart;
 mod registry;
 mod runtime;

@@ -13,7 +13,8 @@ const SERVER: &str = "hostname > /tmp/index.html; exec busybox httpd -f -p 80 -h
 
 /// Asks a server for its page: Debian's static busybox resolves no names by itself, and its wget
 /// not even addresses.
-const ASK: &str = "ask() { printf 'GET / HTTP/1.0\\r\\n\\r\\n' | $1 nc -w 5 $2 $3 | tail -n 1; }; ";
+pub const ASK: &str =
+    "ask() { printf 'GET / HTTP/1.0\\r\\n\\r\\n' | $1 nc -w 5 $2 $3 | tail -n 1; }; ";
 
 /// A host that is a swarm of one, and one more machine on its network.
 struct Town {
@@ -105,7 +106,7 @@ impl Town {
 }
 
 /// How often each line comes.
-fn tally(lines: &str) -> Vec<u32> {
+pub fn tally(lines: &str) -> Vec<u32> {
     let mut counts = BTreeMap::<&str, u32>::new();
     for line in lines.lines() {
         *counts.entry(line).or_default() += 1;
@@ -114,7 +115,7 @@ fn tally(lines: &str) -> Vec<u32> {
 }
 
 /// What a program says on a machine of the network.
-fn at(seat: &Seat, program: &[&str]) -> String {
+pub fn at(seat: &Seat, program: &[&str]) -> String {
     let mut command = Command::new("nsenter");
     command
         .arg(format!("--net=/run/netns/{}", seat.namespace))
@@ -125,7 +126,7 @@ fn at(seat: &Seat, program: &[&str]) -> String {
 }
 
 /// How often each container answers `count` requests that come from a machine of the network.
-fn answers_at(seat: &Seat, address: &str, port: u16, count: u32) -> Vec<u32> {
+pub fn answers_at(seat: &Seat, address: &str, port: u16, count: u32) -> Vec<u32> {
     let busybox = tools::busybox().expect("busybox is there").display();
     let loops = format!("{ASK} for i in $(seq {count}); do ask {busybox} {address} {port}; done");
     tally(&at(seat, &["sh", "-c", &loops]))

@@ -43,6 +43,7 @@ pub fn show(view: &NodeView, cluster: &Cluster) -> json::Node {
         status,
         manager,
         key: _,
+        ingress: _,
     } = &*view.node;
     json::Node {
         id: id.to_string(),

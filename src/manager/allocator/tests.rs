@@ -1,9 +1,9 @@
 //! What services and tasks are given.
 
-use crate::manager::allocator::{services, tasks};
+use crate::manager::allocator::{nodes, services, tasks};
 use crate::manager::words::{World, check, check_first};
 use crate::model::change::Change;
-use crate::model::id::ServiceId;
+use crate::model::id::{NetworkId, NodeId, ServiceId};
 use crate::model::object::Endpoint;
 
 const NETS: &str = "network ingress 10.0.0.0/24; network front 10.0.1.0/24; \
@@ -114,4 +114,24 @@ fn a_task_waits_for_an_address_and_says_so() {
     let expected = "1 has 10.0.2.2; 2 has 10.0.2.3; 3 has 10.0.2.4; 4 has 10.0.2.5; \
                     5 has 10.0.2.6; 6 waits: network tiny has no address left in 10.0.2.0/29";
     check_tasks(&given, expected);
+}
+
+#[test]
+fn a_node_has_an_address_in_the_ingress_network_as_long_as_there_is_one() {
+    check(nodes::pass, "node a up; node b up", "");
+    let given = format!("{NETS}node a up; node b up");
+    check(nodes::pass, &given, "a has 10.0.0.2; b has 10.0.0.3");
+    let mut world = World::of(&given);
+    world.check_next(nodes::pass, "a has 10.0.0.2; b has 10.0.0.3");
+    let taken = |world: &World, last| world.state.is_taken(NetworkId(1), [10, 0, 0, last].into());
+    world.apply(vec![Change::RemoveNode { id: NodeId(1) }]);
+    assert!(!taken(&world, 2) && taken(&world, 3));
+    world.apply(vec![Change::RemoveNetwork { id: NetworkId(1) }]);
+    assert!(!taken(&world, 3));
+    world.check_next(nodes::pass, "");
+    // Those that find none left wait.
+    let given = "network ingress 10.0.0.0/29; node a up; node b up; node c up; node d up; \
+                 node e up; node f up";
+    let five = "a has 10.0.0.2; b has 10.0.0.3; c has 10.0.0.4; d has 10.0.0.5; e has 10.0.0.6";
+    check(nodes::pass, given, five);
 }

@@ -62,12 +62,11 @@ pub fn create(
     }
     let id = ServiceId(rng.next_u128());
     let endpoint = reach(draft.state(), id, &spec, &Endpoint::default())?;
-    let warnings = warnings(draft.state(), &endpoint);
     draft.push(Change::CreateService { id, spec });
     give(draft, id, endpoint);
     Ok(Response::Created {
         id: id.to_string(),
-        warnings,
+        warnings: Vec::new(),
     })
 }
 
@@ -93,10 +92,9 @@ pub fn update(
         return impossible("service mode change is not allowed");
     }
     let endpoint = reach(draft.state(), id, &spec, &service.endpoint)?;
-    let warnings = warnings(draft.state(), &endpoint);
     draft.push(Change::UpdateService { id, spec });
     give(draft, id, endpoint);
-    Ok(Response::Done { warnings })
+    Ok(done())
 }
 
 fn roll_back(draft: &mut Draft<'_>, service: &Service) -> Result<Response, Refusal> {
@@ -144,18 +142,6 @@ fn reach(
         },
         error => Refusal::Unreachable(error.to_string()),
     })
-}
-
-/// What the user should know of a service's networks.
-fn warnings(state: &State, endpoint: &Endpoint) -> Vec<String> {
-    let is_reached = !endpoint.addresses.is_empty() || !endpoint.ports.is_empty();
-    let warning = "networks do not reach from node to node yet: names, virtual addresses and \
-                   published ports lead to the tasks of the node itself";
-    let many = state.nodes().iter().nth(1).is_some();
-    { is_reached && many }
-        .then(|| warning.to_owned())
-        .into_iter()
-        .collect()
 }
 
 fn give(draft: &mut Draft<'_>, id: ServiceId, endpoint: Endpoint) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::manager::dispatcher::SessionId;
 use crate::manager::dispatcher::needs::Needs;
+use crate::manager::dispatcher::peers::Told;
 use crate::manager::dispatcher::reached::attachments;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::{Task, TaskState};
@@ -29,10 +30,11 @@ pub struct Session {
     version: u64,
     told: BTreeMap<TaskId, TaskState>,
     needs: Needs,
+    pub peers: Told,
 }
 
 impl Session {
-    pub fn new(id: SessionId, description: Option<Box<NodeDescription>>) -> Self {
+    pub fn new(id: SessionId, description: Option<Box<NodeDescription>>, peers: Told) -> Self {
         Self {
             id,
             description,
@@ -41,6 +43,7 @@ impl Session {
             version: 0,
             told: BTreeMap::new(),
             needs: Needs::default(),
+            peers,
         }
     }
 

@@ -80,7 +80,10 @@ impl World {
         let services = services.flat_map(|service| &service.endpoint.addresses);
         let tasks = self.state.tasks().iter();
         let tasks = tasks.filter(|task| !task.status.state.is_terminal());
-        let all: Vec<_> = services.chain(tasks.flat_map(|t| &t.addresses)).collect();
+        let nodes = self.state.nodes().iter();
+        let nodes = nodes.flat_map(|node| &node.ingress);
+        let all = services.chain(tasks.flat_map(|t| &t.addresses));
+        let all: Vec<_> = all.chain(nodes).collect();
         let distinct: BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len(), "given out twice: {when}");
         for network in self.state.networks().iter() {

@@ -1,6 +1,6 @@
 //! What follows the name of a service or a node in a statement.
 
-use crate::model::spec::node::{NodeDescription, NodeSpec, Platform};
+use crate::model::spec::node::{NodeDescription, NodeSpec, Platform, TunnelEnd};
 use crate::model::spec::service::{
     EndpointMode, FailureAction, PortConfig, Protocol, PublishMode, ServiceMode, ServiceSpec,
     UpdateConfig, UpdateOrder,
@@ -155,6 +155,12 @@ pub fn node_option(spec: &mut NodeSpec, own: &mut NodeDescription, option: &str,
         "generic" => own.resources.generic.push(generic(value)),
         "arch" => own.platform.architecture = value.into(),
         "label" => spec.labels.extend([pair(value)]),
+        "key" => {
+            own.tunnel = Some(TunnelEnd {
+                public_key: [value.parse().unwrap(); 32],
+                port: None,
+            });
+        }
         other => panic!("{other:?} is no option of a node"),
     }
 }

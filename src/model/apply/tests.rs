@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::change::NewTask;
 use crate::model::id::ServiceId;
 use crate::model::object::{RestartRecord, Slot};
 use crate::model::spec::service::{EndpointSpec, PortConfig};

@@ -43,6 +43,17 @@ pub struct NodeDescription {
     pub cgroup_version: u8,
     /// The digest of the root that issued the node's certificate.
     pub issuer: Option<[u8; 32]>,
+    /// Its end of the tunnels between nodes, if it has one.
+    pub tunnel: Option<TunnelEnd>,
+}
+
+/// Where a node's tunnels end. Its private key never leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelEnd {
+    /// X25519.
+    pub public_key: [u8; 32],
+    /// The UDP port, if it is not the swarm's.
+    pub port: Option<u16>,
 }
 
 /// A machine's architecture and operating system, in Docker's words (`x86_64`, `linux`).

@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use libc::{
     AF_INET, AF_UNSPEC, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MTU, IFLA_NET_NS_FD,
     NDA_DST, NDA_LLADDR, NUD_PERMANENT, RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_PREFSRC, RTA_TABLE,
-    RTM_DELADDR, RTM_DELLINK, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWNEIGH,
-    RTM_NEWROUTE, RTM_NEWRULE, RTN_UNICAST, RTPROT_STATIC,
+    RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK,
+    RTM_NEWNEIGH, RTM_NEWROUTE, RTM_NEWRULE, RTN_UNICAST, RTPROT_STATIC,
 };
 
 use crate::model::address::Subnet;
@@ -122,6 +122,13 @@ pub fn set_up(socket: &mut Socket, link: u32) -> Result<(), NetlinkError> {
     socket.act(Message::new(RTM_NEWLINK, 0, &link_header(link, up, up)))
 }
 
+/// Says how long the longest packet of a link is.
+pub fn set_mtu(socket: &mut Socket, link: u32, mtu: u32) -> Result<(), NetlinkError> {
+    let mut message = Message::new(RTM_NEWLINK, 0, &link_header(link, 0, 0));
+    message.number(IFLA_MTU, mtu);
+    socket.act(message)
+}
+
 /// Removes a link, and the other end if it is one of a pair.
 pub fn remove(socket: &mut Socket, link: u32) -> Result<(), NetlinkError> {
     socket.act(Message::new(RTM_DELLINK, 0, &link_header(link, 0, 0)))
@@ -173,6 +180,15 @@ fn address_message(kind: u16, flags: u16, link: u32, address: Ipv4Addr, scope: S
 
 /// Adds a route, in place of one to the same subnet.
 pub fn add_route(socket: &mut Socket, route: Route) -> Result<(), NetlinkError> {
+    socket.act(route_message(RTM_NEWROUTE, CREATE | REPLACE, route))
+}
+
+/// Removes a route; one to the same subnet by another link stays.
+pub fn remove_route(socket: &mut Socket, route: Route) -> Result<(), NetlinkError> {
+    socket.act(route_message(RTM_DELROUTE, 0, route))
+}
+
+fn route_message(kind: u16, flags: u16, route: Route) -> Message {
     const SCOPE_LINK: u8 = 253;
     let scope = if route.via.is_some() { 0 } else { SCOPE_LINK };
     let protocol = RTPROT_STATIC;
@@ -190,7 +206,7 @@ pub fn add_route(socket: &mut Socket, route: Route) -> Result<(), NetlinkError> 
     if route.via.is_some() {
         header[8..].copy_from_slice(&ON_LINK.to_ne_bytes());
     }
-    let mut message = Message::new(RTM_NEWROUTE, CREATE | REPLACE, &header);
+    let mut message = Message::new(kind, flags, &header);
     message
         .attr(RTA_DST, &route.to.first().octets())
         .number(RTA_OIF, route.link)
@@ -201,7 +217,7 @@ pub fn add_route(socket: &mut Socket, route: Route) -> Result<(), NetlinkError> 
     if let Some(source) = route.source {
         message.attr(RTA_PREFSRC, &source.octets());
     }
-    socket.act(message)
+    message
 }
 
 /// The subnets that the main table has routes to, each with its link; the default route is none.
