@@ -288,22 +288,27 @@ fn image_comes_down(site: &Site, digest: &str) {
 }
 
 fn services_are_deployed(site: &Site, digest: &str) {
-    let (manager, image) = (&site.manager, site.image(":1"));
-    let create = |more: &[&str]| {
+    let manager = &site.manager;
+    let create = |image: &str, more: &[&str]| {
         let args = [
             &["service", "create", "-d", "--mode", "global", "--name", "s"],
             &STOPPED_SOON[..],
             more,
-            &[&image, "sleep", "1000"],
+            &[image, "sleep", "1000"],
         ];
         manager.skep(&args.concat());
     };
-    create(&["--with-registry-auth"]);
+    create(&site.image(":1"), &["--with-registry-auth"]);
     site.runs_everywhere("s", digest);
     site.forget();
 
-    // The manager knows the digest; the worker has no password.
-    create(&[]);
+    // The worker has no password, and takes what the manager has from there.
+    create(&site.image(":1"), &[]);
+    site.runs_everywhere("s", digest);
+    site.forget();
+
+    // What only the registry has under this name, nobody gets without one.
+    create(&site.image(":several"), &[]);
     let told = || manager.skep(&["service", "ps", "--no-trunc", "--format", "{{.Error}}", "s"]);
     manager.until("the worker is refused", || {
         told().contains("repository does not exist or may require 'docker login'")

@@ -7,6 +7,12 @@ use super::*;
 
 const FOR_EVER: &str = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done";
 
+/// Longer than a machine with much to do takes to end a process that was killed.
+const DEAD_WITHIN: rustix::time::Timespec = rustix::time::Timespec {
+    tv_sec: 20,
+    tv_nsec: 0,
+};
+
 /// Kills a process and waits until it is dead.
 fn kill_9(mark: ProcessMark) {
     let pid = rustix::process::Pid::from_raw(mark.pid).unwrap();
@@ -21,8 +27,10 @@ fn await_death(mark: ProcessMark) {
         return;
     };
     if mark.is_there() {
-        poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+        let mut ends = [PollFd::new(&process, PollFlags::IN)];
+        poll(&mut ends, Some(&DEAD_WITHIN)).unwrap();
     }
+    assert!(!mark.is_there(), "it lives on");
 }
 
 #[test]
@@ -185,7 +193,7 @@ fn a_shim_killed_while_no_daemon_ran_is_swept_at_the_next_start() {
     host.restart();
     let found = block_on(host.runtime.adopt()).unwrap();
     assert!(matches!(&found[0].state, Found::Ended(_, exit) if exit.code.is_none()));
-    assert!(!running.init.unwrap().is_there());
+    await_death(running.init.unwrap());
 }
 
 /// The moment between a first process that waits and the word that it may start.
@@ -205,7 +213,7 @@ fn a_first_process_left_by_a_shim_that_was_killed_before_its_start_is_swept() {
     Attempt { dir }.write_running(&never_started).unwrap();
     host.restart();
     assert_eq!(block_on(host.runtime.adopt()).unwrap().len(), 0);
-    assert!(!running.init.unwrap().is_there());
+    await_death(running.init.unwrap());
     assert_eq!(host.leftovers(), Vec::<String>::new());
 }
 
