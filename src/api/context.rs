@@ -125,6 +125,8 @@ pub struct Init {
     pub subnet_size: u32,
     /// 0 takes the default.
     pub data_path_port: u16,
+    /// A manager becomes the only one, with all that it knows of its swarm.
+    pub force_new_cluster: bool,
 }
 
 /// How a host joins a swarm.

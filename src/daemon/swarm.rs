@@ -27,6 +27,8 @@ use crate::model::id::NodeId;
 use crate::transport::tls::listener::Socket;
 use crate::wire::control::{Filters, NodeView, Request, Response};
 
+mod refounding;
+
 /// How long whoever makes this host a further manager waits until it is one, and how often is
 /// looked.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -99,7 +101,12 @@ impl Swarm {
         let (store, opened) = self.site.open_store().await?;
         if !opened.is_new() {
             let seed = Rng::from_entropy()?.next_u64();
-            let core = manager::resume(opened, raft_id, seed)?;
+            let core = manager::resume_of(opened, member.node, raft_id, seed)?;
+            let raft_id = core.raft().id();
+            if member.raft_id != Some(raft_id) {
+                member.raft_id = Some(raft_id);
+                member::store(&self.site.host.state_dir, member)?;
+            }
             return Ok(Some(Beginning {
                 raft_id,
                 core,
@@ -369,7 +376,13 @@ impl Cluster for Rc<Swarm> {
     }
 
     fn init(&self, init: Init) -> BoxedLocal<Result<NodeId, ClusterError>> {
-        self.to_its_end(async move |swarm| swarm.enter(swarm.found(init)).await)
+        self.to_its_end(async move |swarm| {
+            let is_inside = !matches!(*swarm.place.borrow(), Place::Outside);
+            match init.force_new_cluster && is_inside {
+                true => swarm.go_alone(init).await,
+                false => swarm.enter(swarm.found(init)).await,
+            }
+        })
     }
 
     fn join(&self, join: Join) -> BoxedLocal<Result<(), ClusterError>> {

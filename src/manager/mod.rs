@@ -40,6 +40,7 @@ pub mod figures;
 pub mod snapshot;
 mod install;
 mod members;
+pub mod refound;
 pub mod run;
 
 use std::collections::{BTreeMap, VecDeque};

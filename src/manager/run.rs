@@ -17,6 +17,7 @@ use crate::manager::run::runner::Runner;
 use crate::manager::snapshot::{Arrived, Outgoing};
 use crate::manager::{Fatal, Manager};
 use crate::model::change::Batch;
+use crate::model::id::NodeId;
 use crate::model::record::{self, RecordError, Row};
 use crate::model::state::State;
 use crate::model::time::Time;
@@ -56,6 +57,8 @@ pub enum StartError {
     Row(#[source] RecordError),
     #[error("the first state of the swarm cannot be stored")]
     Store(#[source] StoreError),
+    #[error("this host has nothing of the swarm that it could go on with")]
+    Stranger,
 }
 
 /// Founds a swarm of one manager in an empty store; its return means that the swarm is on the disk.
@@ -87,7 +90,28 @@ pub fn newcomer(raft_id: u64, seed: u64) -> Result<Manager, StartError> {
 pub fn resume(opened: Opened, raft_id: u64, seed: u64) -> Result<Manager, StartError> {
     let index = opened.log.anchor.applied.index;
     let state = record::restore(index, opened.rows).map_err(StartError::State)?;
-    let raft = Node::new(raft_id, opened.log, seed).map_err(StartError::Log)?;
+    start(state, opened.log, raft_id, seed)
+}
+
+/// The same for the manager of a node, whose host noted `raft_id`. If it was made the only one, its
+/// store says so first: see [`crate::manager::refound`].
+pub fn resume_of(
+    opened: Opened,
+    node: NodeId,
+    raft_id: u64,
+    seed: u64,
+) -> Result<Manager, StartError> {
+    let index = opened.log.anchor.applied.index;
+    let state = record::restore(index, opened.rows).map_err(StartError::State)?;
+    let own = state.nodes().find(node);
+    let own = own.and_then(|node| Some(node.manager.as_ref()?.raft_id));
+    let members = &opened.log.anchor.conf_state;
+    let alone = own.filter(|own| members.voters == [*own] && members.learners.is_empty());
+    start(state, opened.log, alone.unwrap_or(raft_id), seed)
+}
+
+fn start(state: State, log: Restored, raft_id: u64, seed: u64) -> Result<Manager, StartError> {
+    let raft = Node::new(raft_id, log, seed).map_err(StartError::Log)?;
     Ok(Manager::new(state, raft))
 }
 

@@ -256,3 +256,54 @@ fn the_root_is_rotated_once_every_node_has_come_for_it() {
     });
     fleet.create_soon(0, "after");
 }
+
+#[test]
+fn a_manager_that_has_lost_the_others_for_good_goes_on_alone_with_everything() {
+    let Some(mut fleet) = Fleet::start_with("alone", 4, 3) else {
+        return;
+    };
+    assert!(fleet.try_create_at(0, "web", "4").status.success());
+    fleet.until_all_run(0, "web");
+    let refused = fleet.hosts[3].try_skep(&["swarm", "init", "--force-new-cluster"]);
+    assert!(error(&refused).contains("This node is not a swarm manager."));
+    fleet.hosts[0].kill_daemon();
+    fleet.hosts[1].kill_daemon();
+    let left = &fleet.hosts[2];
+    assert!(error(&fleet.try_create_at(2, "lost", "1")).contains(NO_LEADER));
+    let containers = left.skep(&["container", "ls", "-q"]);
+    let told = match tools::docker_clis().first() {
+        Some(cli) => left.docker(cli, &["swarm", "init", "--force-new-cluster"]),
+        None => left.skep(&["swarm", "init", "--force-new-cluster"]),
+    };
+    assert!(
+        told.starts_with("Swarm initialized: current node ("),
+        "{told}"
+    );
+    assert_eq!(fleet.managers_at(2), ["", "", "Leader", ""]);
+    assert_eq!(
+        left.skep(&["container", "ls", "-q"]),
+        containers,
+        "its task runs on"
+    );
+    // The tasks of those that are gone run on those that are left.
+    assert!(fleet.try_create_at(2, "after", "1").status.success());
+    left.until("what was lost is replaced", || {
+        let spread = fleet.spread_at(2, "web");
+        spread[..2] == [0, 0] && spread.iter().sum::<usize>() == 4
+    });
+    assert_eq!(fleet.node_at(2, 0, "Status"), "Down");
+
+    // It stays so after a restart, and one of the others comes back as a worker.
+    fleet.hosts[2].kill_daemon();
+    fleet.hosts[2].start_daemon();
+    fleet.until_managers(2, "it leads again", |managers| managers[2] == "Leader");
+    fleet.hosts[0].start_daemon();
+    fleet.hosts[2].until("it is a worker", || {
+        fleet.node_at(2, 0, "Status") == "Ready" && !is_manager(&fleet.hosts[0])
+    });
+    fleet.hosts[2].skep(&["node", "promote", "host0"]);
+    fleet.until_managers(2, "it is a manager again", |managers| {
+        managers == ["Reachable", "", "Leader", ""]
+    });
+    fleet.create_soon(0, "again");
+}

@@ -5,9 +5,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use skep::host::rng::Rng;
+use skep::manager::refound::{Refounded, Survivor, refound};
 use skep::manager::run;
 use skep::manager::{Event, Manager};
 use skep::model::change::Batch;
+use skep::model::id::NodeId;
 use skep::model::record::{self, Row};
 use skep::model::state::State;
 use skep::model::time::Time;
@@ -119,6 +121,30 @@ impl Seat {
         self.life += 1;
         self.store = Some(store);
         self.manager = Some(run::resume(opened, raft_id, seed).unwrap());
+    }
+
+    /// Whether nothing waits for the disk.
+    pub fn is_quiet(&self) -> bool {
+        self.jobs.is_empty() && self.writing.is_none()
+    }
+
+    /// The host, whose daemon is off, becomes the only manager, under a new raft id.
+    pub fn go_alone(&mut self, node: NodeId, address: String, now: Time) {
+        self.disk.fill(None);
+        self.disk.fail_next_sync(false);
+        let raft_id = self.rng.next_u64().max(1);
+        let survivor = Survivor {
+            node,
+            raft_id,
+            address: "127.0.0.1".into(),
+            manager_address: address,
+            newcomer: None,
+        };
+        let (mut store, opened) = ManagerStore::open(Arc::new(self.disk.clone())).unwrap();
+        let Refounded { anchor, rows } = refound(opened, survivor, now).unwrap();
+        store.begin(&anchor, &rows).unwrap();
+        self.raft_id = Some(raft_id);
+        self.known.clear();
     }
 
     /// The daemon is killed; what it has written stays.

@@ -117,9 +117,6 @@ fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
     if given.auto_lock_managers || given.spec.encryption_config.auto_lock_managers {
         return Err(Failure::bad(AUTOLOCK));
     }
-    if given.force_new_cluster {
-        return Err(Failure::bad("skep does not support ForceNewCluster yet"));
-    }
     let mut problems = Problems::default();
     let availability = problems.choice("Availability", &given.availability, &AVAILABILITIES);
     let data_path_port = problems.port("DataPathPort", given.data_path_port);
@@ -138,6 +135,7 @@ fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
         address_pools: given.default_addr_pool,
         subnet_size: given.subnet_size,
         data_path_port,
+        force_new_cluster: given.force_new_cluster,
     })
 }
 

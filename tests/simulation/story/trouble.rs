@@ -27,6 +27,7 @@ pub struct Troubles {
     lose_disk: u64,
     reshape: u64,
     set_clock: u64,
+    go_alone: u64,
 }
 
 impl Troubles {
@@ -61,6 +62,7 @@ impl Troubles {
             lose_disk: rate(100),
             reshape: rate(200),
             set_clock: rate(100),
+            go_alone: rate(60),
         }
     }
 }
@@ -148,6 +150,11 @@ impl Story {
         if self.happens(self.troubles.split) {
             self.world.split();
         }
+        if self.happens(self.troubles.go_alone)
+            && let Some(survivor) = self.knows_all()
+        {
+            self.world.go_alone(survivor);
+        }
     }
 
     fn disturb_disk(&mut self, seat: usize) {
@@ -160,6 +167,16 @@ impl Story {
         if self.happens(self.troubles.lose_disk) && self.may_lose_disk(seat) {
             self.world.lose_disk(seat);
         }
+    }
+
+    /// The leader of three managers or more, if its disk has all that was ever committed.
+    fn knows_all(&self) -> Option<usize> {
+        let leader = self.world.leader()?;
+        let seat = &self.world.seats[leader];
+        let manager = seat.manager.as_ref()?;
+        let knows_most = self.world.state()?.index() == manager.state().index();
+        let is_whole = seat.is_quiet() && knows_most;
+        (manager.raft().conf_state().voters.len() > 2 && is_whole).then_some(leader)
     }
 
     /// Whether no other disk is missing: the others have all that this one has.

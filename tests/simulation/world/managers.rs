@@ -64,6 +64,26 @@ impl World {
         self.vacate(seat, None);
     }
 
+    /// The quorum is lost for good, and one manager goes on alone. Of the others one keeps its
+    /// disk, and comes back some time.
+    pub fn go_alone(&mut self, survivor: usize) {
+        let others = (0..self.seats.len()).filter(|seat| *seat != survivor);
+        let members: Vec<_> = others
+            .filter(|s| self.seats[*s].raft_id.is_some())
+            .collect();
+        for (place, seat) in members.into_iter().enumerate() {
+            match place {
+                0 => self.kill_manager(seat, false),
+                _ => self.lose_disk(seat),
+            }
+        }
+        self.kill_manager(survivor, false);
+        let now = self.seats[survivor].clock.at(self.now);
+        let node = self.hosts[survivor].node;
+        self.seats[survivor].go_alone(node, address_of(survivor), now);
+        self.start_manager(survivor);
+    }
+
     /// A host's place among the managers is another, or it has none any more.
     fn vacate(&mut self, seat: usize, raft_id: Option<u64>) {
         self.seats[seat].vacate(raft_id);
