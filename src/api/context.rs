@@ -6,19 +6,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_executor::LocalExecutor;
-use futures_lite::future::BoxedLocal;
+use futures_lite::future::{BoxedLocal, ready};
 
 use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::identity::token::Token;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
+use crate::manager::backup::Backup;
 use crate::manager::figures::Figures;
 use crate::model::id::NodeId;
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::spec::node::{Availability, NodeDescription};
 use crate::runtime::containers::Runtime;
 use crate::runtime::volume::Volumes;
+use crate::store::manager_store::Opened;
 use crate::wire::control::{Refusal, Request, Response};
 
 /// Everything that requests are answered from.
@@ -72,6 +74,18 @@ pub trait Cluster {
 
     /// Takes this host out of its swarm. A manager goes only if `force` says so.
     fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>>;
+
+    /// The whole state of the swarm, as this host's manager has it.
+    fn backup(&self) -> BoxedLocal<Result<Backup, ClusterError>> {
+        Box::pin(ready(Err(ClusterError::NotInSwarm)))
+    }
+
+    /// Makes this host, which is in no swarm, the only manager of the one that a backup is of;
+    /// answers this node's id.
+    fn restore(&self, restore: Restore) -> BoxedLocal<Result<NodeId, ClusterError>> {
+        let why = format!("this host cannot be found at {}", restore.listen);
+        Box::pin(ready(Err(ClusterError::Failed(why))))
+    }
 }
 
 /// A host's place in a swarm.
@@ -139,6 +153,15 @@ pub struct Join {
     /// Where managers may be: hosts and ports, at least one.
     pub remotes: Vec<(String, u16)>,
     pub token: Token,
+}
+
+/// How a swarm goes on from a backup.
+#[derive(Debug)]
+pub struct Restore {
+    pub listen: SocketAddr,
+    /// As in [`Init`].
+    pub advertise: String,
+    pub backup: Opened,
 }
 
 /// What becomes of a swarm when a manager leaves.

@@ -6,8 +6,8 @@ use hyper::{Method, StatusCode};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::endpoints::{
-    containers, disk, distribution, events, exec, images, logs, metrics, networks, nodes, push,
-    registry, secrets, services, stats, swarm, system, tasks, volumes,
+    backup, containers, disk, distribution, events, exec, images, logs, metrics, networks, nodes,
+    push, registry, secrets, services, stats, swarm, system, tasks, volumes,
 };
 use crate::api::failure::Failure;
 use crate::api::query::decode;
@@ -47,6 +47,8 @@ const ROUTES: &[Route] = routes! {
     POST   "/swarm/update"                   swarm::update;
     GET    "/swarm/unlockkey"                swarm::unlock_key;
     POST   "/swarm/unlock"                   swarm::unlock;
+    GET    "/skep/backup"                    backup::backup;
+    POST   "/skep/restore"                   backup::restore;
 
     GET    "/nodes"                          nodes::list;
     GET    "/nodes/{id}"                     nodes::inspect;

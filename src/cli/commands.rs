@@ -108,6 +108,8 @@ pub const COMMANDS: &[&Command] = &[
     &swarm::INIT,
     &swarm::join::JOIN,
     &swarm::LEAVE,
+    &swarm::backup::BACKUP,
+    &swarm::backup::RESTORE,
     &swarm::ca::CA,
     &swarm::settings::UPDATE,
     &swarm::token::JOIN_TOKEN,

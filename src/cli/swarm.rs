@@ -1,5 +1,6 @@
 //! `swarm`: the cluster as a whole.
 
+pub mod backup;
 pub mod ca;
 pub mod join;
 pub mod settings;

@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures_lite::future::{BoxedLocal, or};
 
 use crate::agent::Farewell;
-use crate::api::context::{Cluster, ClusterError, Init, Join, Loss, MemberState, Membership};
+use crate::api::context::{
+    Cluster, ClusterError, Init, Join, Loss, MemberState, Membership, Restore,
+};
 use crate::daemon::address;
 use crate::daemon::beginning;
 use crate::daemon::failure::SwarmError;
@@ -21,13 +23,16 @@ use crate::daemon::site::Site;
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::host::wait::{blocking, sleep};
+use crate::manager::backup::Backup;
 use crate::manager::figures::Figures;
 use crate::manager::run::{self as manager, ManagerHandle, StartError};
 use crate::model::id::NodeId;
+use crate::store::manager_store::{ManagerStore, Opened};
 use crate::transport::tls::listener::Socket;
-use crate::wire::control::{Filters, NodeView, Request, Response};
+use crate::wire::control::{Filters, NodeView, Refusal, Request, Response};
 
 mod refounding;
+mod restoring;
 
 /// How long whoever makes this host a further manager waits until it is one, and how often is
 /// looked.
@@ -179,7 +184,20 @@ impl Swarm {
             Ok::<_, StartError>((store, opened))
         })
         .await?;
-        member::store(&site.host.state_dir, &member)?;
+        self.begin(member, raft_id, identity, (store, opened), socket)
+            .await
+    }
+
+    /// Begins as the only manager, with what a store has.
+    async fn begin(
+        &self,
+        member: Member,
+        raft_id: u64,
+        identity: Identity,
+        (store, opened): (ManagerStore, Opened),
+        socket: Socket,
+    ) -> Result<Parts, SwarmError> {
+        member::store(&self.site.host.state_dir, &member)?;
         let core = manager::resume(opened, raft_id, Rng::from_entropy()?.next_u64())?;
         let beginning = Beginning {
             raft_id,
@@ -188,7 +206,7 @@ impl Swarm {
             socket: Some(socket),
             is_new: false,
         };
-        Parts::start(site.clone(), member, identity, Some(beginning)).await
+        Parts::start(self.site.clone(), member, identity, Some(beginning)).await
     }
 
     /// Joins a swarm.
@@ -394,5 +412,20 @@ impl Cluster for Rc<Swarm> {
 
     fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>> {
         self.to_its_end(async move |swarm| swarm.go(force).await)
+    }
+
+    fn backup(&self) -> BoxedLocal<Result<Backup, ClusterError>> {
+        // Not older than the question, if there is somebody to ask.
+        let asked = self.request(Request::Cluster);
+        let manager = self.manager();
+        Box::pin(async move {
+            asked.await?;
+            let backup = manager.ok_or(ClusterError::Worker)?.backup().await;
+            backup.ok_or(ClusterError::Refused(Refusal::NoLeader))
+        })
+    }
+
+    fn restore(&self, restore: Restore) -> BoxedLocal<Result<NodeId, ClusterError>> {
+        self.to_its_end(async move |swarm| swarm.enter(swarm.restored(restore)).await)
     }
 }

@@ -41,6 +41,7 @@ pub mod snapshot;
 mod install;
 mod members;
 pub mod refound;
+pub mod backup;
 pub mod run;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -14,6 +14,7 @@ use crate::model::record::{self, Row};
 use crate::model::spec::node::{Availability, NodeDescription, NodeSpec, Role};
 use crate::model::state::State;
 use crate::model::time::Time;
+use crate::raft::node as raft;
 use crate::raft::record::{Anchor, ConfState, Entry, EntryKind, HardState, Position};
 use crate::store::manager_store::Opened;
 
@@ -48,6 +49,17 @@ pub struct Refounded {
     pub rows: Vec<Row>,
 }
 
+impl Refounded {
+    /// What a store has that begins with this.
+    pub fn opened(self) -> Opened {
+        let rows = self.rows.into_iter();
+        Opened {
+            log: self.anchor.into(),
+            rows: rows.filter_map(|(key, row)| Some((key, row?))).collect(),
+        }
+    }
+}
+
 /// Makes `survivor` the only manager of the swarm that a store holds.
 pub fn refound(opened: Opened, survivor: Survivor, now: Time) -> Result<Refounded, StartError> {
     let anchor = opened.log.anchor;
@@ -72,29 +84,30 @@ pub fn refound(opened: Opened, survivor: Survivor, now: Time) -> Result<Refounde
         return Err(StartError::Stranger);
     }
     let applied = Position {
-        index: last.index + 1,
-        term: anchor.hard_state.term.max(last.term) + TERMS,
+        index: last.index.saturating_add(1),
+        term: anchor.hard_state.term.max(last.term).saturating_add(TERMS),
     };
-    let voters = vec![survivor.raft_id];
+    let voter = survivor.raft_id;
+    let voters = vec![voter];
     let changes = changes(&state, survivor, now);
     state.apply(applied.index, &Batch { at: now, changes });
     let rows = state.objects().map(|id| record::row(&state, id));
     let rows = rows.collect::<Result<_, _>>().map_err(StartError::Row)?;
-    Ok(Refounded {
-        anchor: Anchor {
-            applied,
-            hard_state: HardState {
-                term: applied.term,
-                vote: 0,
-                commit: applied.index,
-            },
-            conf_state: ConfState {
-                voters,
-                ..ConfState::default()
-            },
+    let anchor = Anchor {
+        applied,
+        hard_state: HardState {
+            term: applied.term,
+            vote: 0,
+            commit: applied.index,
         },
-        rows,
-    })
+        conf_state: ConfState {
+            voters,
+            ..ConfState::default()
+        },
+    };
+    // Nothing is stored that could not be gone on with.
+    raft::Node::new(voter, anchor.clone().into(), 0).map_err(StartError::Log)?;
+    Ok(Refounded { anchor, rows })
 }
 
 /// The survivor is the manager, and the others are workers.
@@ -226,13 +239,9 @@ mod tests {
 
     #[test]
     fn one_manager_goes_on_with_all_that_its_log_has_and_the_others_are_workers() {
-        let Refounded { anchor, rows } = refound(opened(), survivor(2), NOW).unwrap();
-        assert_eq!((anchor.applied.index, anchor.applied.term), (3, 7 + TERMS));
-        let rows = rows.into_iter().filter_map(|(key, row)| Some((key, row?)));
-        let opened = Opened {
-            log: Restored::from(anchor),
-            rows: rows.collect(),
-        };
+        let opened = refound(opened(), survivor(2), NOW).unwrap().opened();
+        let Position { index, term } = opened.log.anchor.applied;
+        assert_eq!((index, term), (3, 7 + TERMS));
         // The host noted its old raft id last.
         let mut manager = run::resume_of(opened, NodeId(2), 2, 5).unwrap();
         assert_eq!(manager.raft().id(), 99);
@@ -267,12 +276,21 @@ mod tests {
             newcomer,
             ..survivor(50)
         };
-        let Refounded { anchor, rows } = refound(opened(), new, NOW).unwrap();
-        let rows = rows.into_iter().filter_map(|(key, row)| Some((key, row?)));
-        let state = record::restore(anchor.applied.index, rows).unwrap();
+        let opened = refound(opened(), new, NOW).unwrap().opened();
+        let state = record::restore(3, opened.rows).unwrap();
         let managers: Vec<_> = state.managers().map(|node| (node.id.0, node.key)).collect();
         assert_eq!(managers, [(50, Some([5; 32]))]);
         assert_eq!(state.nodes().iter().count(), 5);
+    }
+
+    #[test]
+    fn numbers_that_no_log_reaches_are_refused() {
+        let mut opened = opened();
+        opened.log.entries.clear();
+        opened.log.anchor.hard_state.term = u64::MAX;
+        opened.log.anchor.applied.index = u64::MAX;
+        let refused = refound(opened, survivor(2), NOW).unwrap_err();
+        assert!(matches!(refused, StartError::Log(_)), "{refused}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_channel::{Receiver, Sender};
 
 use crate::host::rng::Rng;
+use crate::manager::backup::Backup;
 use crate::manager::dispatcher::SessionId;
 use crate::manager::figures::Figures;
 use crate::manager::genesis::{Genesis, genesis};
@@ -243,6 +244,13 @@ impl ManagerHandle {
         self.hear(Input::Sent { to, arrived }).await;
     }
 
+    /// The whole state, as it is now; `None` if the manager has ended.
+    pub async fn backup(&self) -> Option<Backup> {
+        let (answer_out, answer) = async_channel::bounded(1);
+        self.inputs.send(Input::Backup(answer_out)).await.ok()?;
+        answer.recv().await.ok()
+    }
+
     async fn hear(&self, input: Input) {
         // Without a manager nobody needs to hear it.
         let _ = self.inputs.send(input).await;
@@ -323,5 +331,6 @@ enum Input {
     },
     Subscribe(Sender<ObjectEvent>),
     Figures(Sender<Figures>),
+    Backup(Sender<Backup>),
     Stop,
 }

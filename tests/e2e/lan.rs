@@ -63,6 +63,24 @@ impl Lan {
         &self.name
     }
 
+    /// Gives a host an address, or takes it away.
+    pub fn address(&self, number: usize, address: &str, is_its: bool) {
+        let verb = if is_its { "add" } else { "del" };
+        let namespace = self.seat(number).namespace;
+        ip(&format!("-n {namespace} addr {verb} {address}/24 dev eth0"));
+        if !is_its {
+            // The way out went with the last address.
+            let route = format!("-n {namespace} route replace default via 10.77.0.254 dev eth0");
+            let _ = command(&route).stderr(Stdio::null()).status();
+        }
+    }
+
+    /// Lets a host ask anew who has which address, as an announcement would.
+    pub fn forget_neighbours(&self, number: usize) {
+        let namespace = self.seat(number).namespace;
+        ip(&format!("-n {namespace} neigh flush dev eth0"));
+    }
+
     /// Takes a host's cable out, or puts it in again.
     pub fn plug(&self, number: usize, is_in: bool) {
         let state = if is_in { "up" } else { "down" };

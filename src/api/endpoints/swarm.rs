@@ -213,7 +213,7 @@ fn read_remote(text: &str) -> Option<(String, u16)> {
 }
 
 /// `10.0.0.1:2377`, `10.0.0.1`, or nothing for every address.
-fn read_listen(text: &str, problems: &mut Problems) -> SocketAddr {
+pub fn read_listen(text: &str, problems: &mut Problems) -> SocketAddr {
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
     if text.is_empty() {
         return everywhere;

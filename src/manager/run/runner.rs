@@ -194,6 +194,10 @@ impl Runner {
                 let _ = asker.try_send(self.manager.figures());
                 return Ok(());
             }
+            Woken::Input(Input::Backup(asker)) => {
+                let _ = asker.try_send(self.manager.backup());
+                return Ok(());
+            }
             Woken::Input(Input::Stop) => {
                 self.stopping = true;
                 Event::Stop

@@ -1,0 +1,37 @@
+//! `/skep/backup` and `/skep/restore`: the whole state of a swarm, out and in.
+
+use crate::api::answer::{self, Answer};
+use crate::api::call::Call;
+use crate::api::context::{ClusterError, MemberState, Restore};
+use crate::api::convert::problems::Problems;
+use crate::api::download;
+use crate::api::endpoints::swarm::read_listen;
+use crate::api::failure::Failure;
+use crate::api::upload;
+use crate::manager::backup::read;
+
+pub async fn backup(call: Call) -> Result<Answer, Failure> {
+    let backup = call.context.cluster.backup().await?;
+    let written = download::send(move |out| backup.write(out));
+    Ok(answer::stream("application/octet-stream", written))
+}
+
+pub async fn restore(mut call: Call) -> Result<Answer, Failure> {
+    if call.context.cluster.membership().state != MemberState::Inactive {
+        return Err(ClusterError::AlreadyInSwarm.into());
+    }
+    let mut problems = Problems::default();
+    let text = |name| call.query.text(name).to_owned();
+    let (listen, advertise) = (text("listen"), text("advertise"));
+    let listen = read_listen(&listen, &mut problems);
+    problems.or(()).map_err(Failure::from)?;
+    let backup = upload::receive(call.request.body_mut(), read).await?;
+    let backup = backup.map_err(|error| Failure::bad(error.to_string()))?;
+    let restore = Restore {
+        listen,
+        advertise,
+        backup,
+    };
+    let node = call.context.cluster.restore(restore).await?;
+    Ok(answer::json(&node.to_string()))
+}
