@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use async_executor::{LocalExecutor, Task};
+use futures_lite::future::or;
 
 use crate::host::wait::{blocking, sleep, start};
 use crate::model::id::NodeId;
@@ -22,6 +23,8 @@ use crate::wire::session::Assignment;
 
 /// What could not be done is tried again after this.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked how long packets to other nodes may be.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the tasks of a daemon see of their host; each daemon of a machine has its own.
 const ROUTER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(169, 254, 1, 1);
@@ -144,15 +147,20 @@ impl HostNetworks {
     }
 }
 
-/// Takes in what was heard, again and again.
+/// Takes in what was heard, again and again, and looks at the ways to other nodes from time to time.
 async fn follow(networks: Arc<Networks>, to_hear: Receiver<()>) {
     let mut obstacle = String::new();
-    while to_hear.recv().await.is_ok() {
+    let mut has_ways = false;
+    while due(&to_hear, has_ways).await {
         loop {
             let networks = networks.clone();
-            let Err(error) = blocking(move || networks.take_in()).await else {
-                obstacle.clear();
-                break;
+            let error = match blocking(move || networks.take_in()).await {
+                Ok(has_some) => {
+                    has_ways = has_some;
+                    obstacle.clear();
+                    break;
+                }
+                Err(error) => error,
             };
             // What stays is said once.
             if error.to_string() != obstacle {
@@ -162,6 +170,20 @@ async fn follow(networks: Arc<Networks>, to_hear: Receiver<()>) {
             sleep(PAUSE).await;
         }
     }
+}
+
+/// Waits until something was heard, or the ways to other nodes are to be looked at; false at the
+/// end.
+async fn due(to_hear: &Receiver<()>, has_ways: bool) -> bool {
+    let heard = async { to_hear.recv().await.is_ok() };
+    if !has_ways {
+        return heard.await;
+    }
+    let late = async {
+        sleep(LOOK_AGAIN).await;
+        true
+    };
+    or(heard, late).await
 }
 
 /// Answers names once the first task is there.

@@ -24,9 +24,6 @@ use crate::network::netlink::{NetlinkError, Socket};
 /// What every host's end of an interface has: no two ends are on one link.
 const HOST_MAC: Mac = [0x02, 0x53, 0x4b, 0x45, 0x50, 0x01];
 
-/// The longest packet: what an encrypted one has room for on a link of 1500.
-pub const MTU: u32 = 1420;
-
 /// Where the tables of a task's interfaces begin.
 const TABLE_FIRST: u32 = 100;
 
@@ -58,15 +55,17 @@ pub enum InterfaceError {
     Vanished(String),
 }
 
-/// Makes the interfaces of a task in its namespace, and their ends on this host.
+/// Makes the interfaces of a task in its namespace, and their ends on this host; `mtu` is the
+/// longest packet that they take.
 pub fn set_up(
     host: &mut Socket,
     namespace: &Namespace,
     interfaces: &[Interface],
     router: Ipv4Addr,
+    mtu: u32,
 ) -> Result<(), InterfaceError> {
     for (number, interface) in interfaces.iter().enumerate() {
-        join(host, namespace, interface, number)?;
+        join(host, namespace, interface, inside(number), mtu)?;
         connect(host, interface, router)?;
     }
     let inside = namespace.within(|| set_up_inside(interfaces, router));
@@ -114,15 +113,16 @@ fn join(
     host: &mut Socket,
     namespace: &Namespace,
     interface: &Interface,
-    number: usize,
+    inside: String,
+    mtu: u32,
 ) -> Result<(), InterfaceError> {
     let pair = Pair {
         name: &interface.link,
         mac: HOST_MAC,
-        peer: &inside(number),
+        peer: &inside,
         peer_mac: mac(interface.address),
         peer_namespace: namespace.as_fd(),
-        mtu: MTU,
+        mtu,
     };
     link::add_pair(host, pair).map_err(failed("make link", &interface.link))
 }
@@ -143,6 +143,7 @@ fn connect(
         link,
         via: None,
         source: Some(router),
+        mtu: None,
         table: MAIN_TABLE,
     };
     link::add_route(host, route).map_err(failed("add a route to link"))?;
@@ -198,6 +199,7 @@ fn set_up_inside(interfaces: &[Interface], router: Ipv4Addr) -> Result<(), Inter
                 link,
                 via: Some(router).filter(|router| to.first() != *router || to.bits() < 32),
                 source: Some(address),
+                mtu: None,
                 table,
             };
             link::add_route(&mut socket, route).map_err(failed("add a route to"))?;

@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod interface;
 pub mod rules;
 pub mod dns;
+pub mod path;
 pub mod peers;
 pub mod services;
 pub mod tunnel;

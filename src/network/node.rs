@@ -179,9 +179,9 @@ impl Networks {
         self.check_routes(&mut host, &order)?;
         interface::open_host(&mut host, self.settings.router)?;
         let interfaces = joined.interfaces.clone();
+        let (router, mtu) = (self.settings.router, inner.ways.mtu());
         if let Some(namespace) = &joined.namespace
-            && let Err(error) =
-                interface::set_up(&mut host, namespace, &interfaces, self.settings.router)
+            && let Err(error) = interface::set_up(&mut host, namespace, &interfaces, router, mtu)
         {
             // What is there of it goes; what cannot go now goes when the daemon starts again.
             let _ = interface::remove(&mut host, &interfaces);
@@ -250,8 +250,9 @@ impl Networks {
         lock(&self.news).push(news);
     }
 
-    /// Takes in what was heard.
-    pub fn take_in(&self) -> Result<(), NetworkError> {
+    /// Takes in what was heard, and looks again at the ways to other nodes. Whether there are any:
+    /// they change by themselves.
+    pub fn take_in(&self) -> Result<bool, NetworkError> {
         let mut inner = self.lock();
         // The rules come first: nothing gets through a tunnel without them.
         self.settle(&mut inner)?;
@@ -260,7 +261,7 @@ impl Networks {
             inner.is_cut = followed.is_err();
             self.settle(&mut inner)?;
         }
-        followed
+        followed.map(|()| inner.ways.is_open())
     }
 
     /// Lets the ways to other nodes be what the managers say.

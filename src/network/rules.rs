@@ -7,7 +7,8 @@
 //!             from the tunnel comes what is for a network, and from a network nothing else does
 //!             virtual address -> one of the service's tasks in turn
 //!             published port  -> one of the service's tasks in turn
-//! forward     within a network; out of it, unless it is internal; into it by published ports, here
+//! forward     connections begin with what the way has room for
+//!             within a network; out of it, unless it is internal; into it by published ports, here
 //!             or at another node
 //! input       an internal network asks this host for names and nothing else
 //! postrouting a task that reaches itself, and loopback, come from the router's address;
@@ -21,7 +22,9 @@ use std::net::Ipv4Addr;
 use crate::model::address::Subnet;
 use crate::model::spec::service::Protocol;
 use crate::network::netlink::message::TooLong;
-use crate::network::netlink::nftables::rule::{Field, KNOWN, LOCAL, R0, REDIRECTED, Rule};
+use crate::network::netlink::nftables::rule::{
+    Field, KNOWN, LOCAL, R0, REDIRECTED, RST, Rule, SYN,
+};
 use crate::network::netlink::nftables::{
     ADDRESS, Batch, FORWARD, Hook, INPUT, LINK, OUTPUT, PORT, POSTROUTING, PREROUTING, PROTOCOL,
     Range, Verdict,
@@ -85,6 +88,7 @@ impl Rules {
         self.sets(&mut batch);
         self.services(&mut batch);
         self.prerouting(&mut batch);
+        self.shorten(&mut batch);
         self.forward(&mut batch);
         self.input(&mut batch);
         self.postrouting(&mut batch);
@@ -213,6 +217,24 @@ impl Rules {
                 .is_in("networks", R0)
                 .verdict(&Verdict::Drop);
         });
+    }
+
+    /// Both ends of a connection learn how long packets may be between them: where that is less than
+    /// what their own links take, nobody on the way has to complain.
+    fn shorten(&self, batch: &mut Batch) {
+        batch.chain("shorten", Some(hook("filter", FORWARD, -150)));
+        for end in [Field::Source, Field::Destination] {
+            batch.rule("shorten", |rule| {
+                rule.load(end, R0)
+                    .is_in("networks", R0)
+                    .load(Field::Protocol, R0)
+                    .equal(R0, &[TCP])
+                    .load(Field::TcpFlags, R0)
+                    .mask(R0, &[SYN | RST])
+                    .equal(R0, &[SYN])
+                    .fit_to_way(R0);
+            });
+        }
     }
 
     fn forward(&self, batch: &mut Batch) {

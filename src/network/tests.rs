@@ -191,6 +191,7 @@ fn give(name: &str, address: Ipv4Addr, gateway: Option<Ipv4Addr>) {
         link,
         via,
         source: None,
+        mtu: None,
         table: link::MAIN_TABLE,
     };
     link::add_route(&mut socket, route(Subnet::containing(address, 24), None)).unwrap();
@@ -381,6 +382,7 @@ fn tasks_reach_their_networks_and_the_outside_and_nothing_else() {
             link,
             via: Some(ROUTER),
             source: None,
+            mtu: None,
             table: link::MAIN_TABLE,
         };
         link::add_route(&mut socket, route).unwrap();
@@ -415,6 +417,7 @@ fn a_task_cannot_send_from_an_address_that_is_not_its_own() {
             link,
             via: Some(ROUTER),
             source: Some(stolen),
+            mtu: None,
             table: link::MAIN_TABLE,
         };
         link::add_route(&mut socket, route).unwrap();
@@ -489,7 +492,9 @@ fn hundreds_of_services_fit_into_one_transaction() {
         all: Some((1..=500).map(ServiceId).collect()),
         ..Reach::default()
     });
-    scene.on_host(|networks| networks.take_in().unwrap());
+    scene.on_host(|networks| {
+        networks.take_in().unwrap();
+    });
     assert!(left(&scene.host).contains(&"skep-test".to_owned()));
     let setting = || set("ipv4/no_such_setting", "1").is_err();
     assert!(scene.host.within(setting).unwrap());

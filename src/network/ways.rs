@@ -1,14 +1,14 @@
 //! The ways to tasks of other nodes: the tunnel while there are peers, and a route to it for each
 //! of their addresses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::model::address::Subnet;
-use crate::network::interface;
 use crate::network::netlink::link::{self, MAIN_TABLE, Route};
 use crate::network::netlink::{NetlinkError, Socket};
-use crate::network::peers::Peers;
+use crate::network::path;
+use crate::network::peers::{Peers, addresses};
 use crate::network::tunnel::key::PrivateKey;
 use crate::network::tunnel::{Plan, Tunnel, TunnelError};
 
@@ -38,13 +38,25 @@ pub struct Ways {
     tunnel: Option<Tunnel>,
     /// The peers that the tunnel knows.
     known: Peers,
-    /// What is routed to it.
-    routed: BTreeSet<Ipv4Addr>,
+    /// What is routed to it, with the longest packet where that is not the link's.
+    routed: BTreeMap<Ipv4Addr, Option<u32>>,
 }
 
 impl Ways {
+    /// Whether anything leads to other nodes.
+    pub fn is_open(&self) -> bool {
+        self.tunnel.is_some()
+    }
+
+    /// The longest packet that other nodes are sent; of those that are not known yet, too.
+    pub fn mtu(&self) -> u32 {
+        let tunnel = self.tunnel.as_ref();
+        tunnel.map_or_else(path::mtu_elsewhere, |tunnel| tunnel.mtu)
+    }
+
     /// Opens the tunnel of this name if there are peers, or closes it, and routes to it what the
-    /// peers have; never what tasks have that are `here`.
+    /// peers have; never what tasks have that are `here`. Packets are as long as the way to each
+    /// peer lets them be at the moment.
     pub fn follow(
         &mut self,
         name: &str,
@@ -58,59 +70,76 @@ impl Ways {
             return Ok(());
         };
         let port = settings.port.unwrap_or(own.port);
+        let mtus = peers.iter().map(|peer| path::mtu(peer.endpoint.ip()));
+        let mtus: Vec<_> = mtus.collect();
+        let mtu = mtus.iter().copied().max().unwrap_or_default();
         let plan = Plan {
             link: name,
             key: &settings.key,
             port,
-            mtu: interface::MTU,
+            mtu,
         };
         let is_good = |tunnel: &&mut Tunnel| tunnel.port == port && tunnel.is_open();
         if self.tunnel.as_mut().filter(is_good).is_none() {
             *self = Self::default();
         }
-        let tunnel = match &self.tunnel {
+        let tunnel = match &mut self.tunnel {
             Some(tunnel) => tunnel,
             None => self.tunnel.insert(Tunnel::open(plan)?),
         };
+        if tunnel.mtu != mtu {
+            tunnel.set_mtu(mtu)?;
+        }
         if self.known != *peers {
             tunnel.set_peers(peers);
             self.known = peers.clone();
         }
-        let wanted: BTreeSet<_> = &peers.addresses() - here;
+        let own = peers.iter().zip(mtus);
+        let wanted = own.flat_map(|(peer, own)| {
+            let own = Some(own).filter(|own| *own < mtu);
+            addresses(peer).map(move |address| (address, own))
+        });
+        let wanted = wanted
+            .filter(|(address, _)| !here.contains(address))
+            .collect();
         route(&mut self.routed, tunnel.link, wanted)
     }
 }
 
 /// Makes `routed` what is wanted.
 fn route(
-    routed: &mut BTreeSet<Ipv4Addr>,
+    routed: &mut BTreeMap<Ipv4Addr, Option<u32>>,
     link: u32,
-    wanted: BTreeSet<Ipv4Addr>,
+    wanted: BTreeMap<Ipv4Addr, Option<u32>>,
 ) -> Result<(), WayError> {
     if *routed == wanted {
         return Ok(());
     }
     let failed = |what| move |source| WayError::Netlink { what, source };
-    let way = |address| Route {
+    let way = |address, mtu| Route {
         to: Subnet::containing(address, 32),
         link,
         via: None,
         source: None,
+        mtu,
         table: MAIN_TABLE,
     };
     let mut host = Socket::route().map_err(failed("set routes"))?;
-    for gone in &*routed - &wanted {
-        match link::remove_route(&mut host, way(gone)) {
+    let gone = routed
+        .keys()
+        .filter(|address| !wanted.contains_key(address));
+    for gone in gone.copied().collect::<Vec<_>>() {
+        match link::remove_route(&mut host, way(gone, None)) {
             // A task that is here now took its place.
             Err(error) if error.is_gone() => {}
             removed => removed.map_err(failed("remove a route"))?,
         }
         routed.remove(&gone);
     }
-    for new in wanted {
-        if !routed.contains(&new) {
-            link::add_route(&mut host, way(new)).map_err(failed("add a route"))?;
-            routed.insert(new);
+    for (new, mtu) in wanted {
+        if routed.get(&new) != Some(&mtu) {
+            link::add_route(&mut host, way(new, mtu)).map_err(failed("add a route"))?;
+            routed.insert(new, mtu);
         }
     }
     Ok(())

@@ -58,6 +58,13 @@ impl Lan {
         }
     }
 
+    /// Makes the cable of a host one that loses longer packets than these, and says nothing.
+    pub fn narrow(&self, number: usize, mtu: u32) {
+        let (switch, host) = (&self.name, self.seat(number).namespace);
+        ip(&format!("-n {switch} link set h{number} mtu {mtu}"));
+        ip(&format!("-n {host} link set eth0 mtu {mtu}"));
+    }
+
     /// The namespace of the switch that joins the hosts.
     pub fn name(&self) -> &str {
         &self.name

@@ -155,6 +155,43 @@ fn tasks_of_different_hosts_reach_each_other_and_every_host_answers_for_all() {
     nothing_is_left(&fleet);
 }
 
+#[test]
+fn much_gets_through_a_cable_that_loses_long_packets() {
+    const BYTES: usize = 10 << 20;
+    let Some(fleet) = Fleet::start("narrow", 2) else {
+        return;
+    };
+    fleet.lan.narrow(1, 1280);
+    let manager = fleet.manager();
+    manager.skep(&["network", "create", "-d", "overlay", "front"]);
+    let client = "service create --detach --stop-grace-period 1s --name client --mode global \
+                  --network front bb:1 sleep 1000";
+    manager.skep(&client.split_whitespace().collect::<Vec<_>>());
+    let server = format!(
+        "busybox dd if=/dev/zero of=/tmp/much bs={BYTES} count=1; exec busybox httpd -f -p 80 -h /tmp"
+    );
+    let web = "service create --detach --stop-grace-period 1s --name web --replicas 2 \
+               --replicas-max-per-node 1 --network front bb:1 sh -c";
+    let web: Vec<_> = web.split_whitespace().chain([&server[..]]).collect();
+    manager.skep(&web);
+    for host in &fleet.hosts {
+        host.until("both tasks have names", || {
+            lookup(host, "tasks.web").len() == 2
+        });
+        let address = lookup(host, "web")[0];
+        // One answer is that of this host, the other comes from the other.
+        let ask = format!(
+            "for i in 1 2; do printf 'GET /much HTTP/1.0\r\n\r\n' | busybox nc -w 5 {address} 80 \
+             | busybox wc -c; done"
+        );
+        host.until("both answer", || {
+            let counts = inside(host, &ask);
+            counts.lines().count() == 2 && { counts.lines() }
+                .all(|line| line.parse().is_ok_and(|n: usize| n > BYTES))
+        });
+    }
+}
+
 fn a_host_that_is_gone_gets_nothing(fleet: &Fleet) {
     let manager = fleet.manager();
     fleet.lan.plug(2, false);

@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{
     AF_INET, AF_UNSPEC, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_MTU, IFLA_NET_NS_FD,
-    NDA_DST, NDA_LLADDR, NUD_PERMANENT, RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_PREFSRC, RTA_TABLE,
-    RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK,
-    RTM_NEWNEIGH, RTM_NEWROUTE, RTM_NEWRULE, RTN_UNICAST, RTPROT_STATIC,
+    NDA_DST, NDA_LLADDR, NUD_PERMANENT, RTA_DST, RTA_GATEWAY, RTA_METRICS, RTA_OIF, RTA_PREFSRC,
+    RTA_TABLE, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR,
+    RTM_NEWLINK, RTM_NEWNEIGH, RTM_NEWROUTE, RTM_NEWRULE, RTN_UNICAST, RTPROT_STATIC,
 };
 
 use crate::model::address::Subnet;
@@ -27,6 +27,7 @@ const RULE_PRIORITY: u16 = 6;
 const RULE_TABLE: u16 = 15;
 const TO_TABLE: u8 = 1;
 const ON_LINK: u32 = 4;
+const METRIC_MTU: u16 = 2;
 
 const LINK_HEADER: usize = 16;
 const ROUTE_HEADER: usize = 12;
@@ -65,6 +66,8 @@ pub struct Route {
     pub via: Option<Ipv4Addr>,
     /// The address that own packets get.
     pub source: Option<Ipv4Addr>,
+    /// The longest packet, if it is not that of the link.
+    pub mtu: Option<u32>,
     pub table: u32,
 }
 
@@ -216,6 +219,11 @@ fn route_message(kind: u16, flags: u16, route: Route) -> Message {
     }
     if let Some(source) = route.source {
         message.attr(RTA_PREFSRC, &source.octets());
+    }
+    if let Some(mtu) = route.mtu {
+        message.nest(RTA_METRICS, |metrics| {
+            metrics.number(METRIC_MTU, mtu);
+        });
     }
     message
 }

@@ -60,6 +60,8 @@ pub struct Tunnel {
     /// The index of its link.
     pub link: u32,
     pub port: u16,
+    pub mtu: u32,
+    name: String,
     shared: Arc<Shared>,
     thread: Option<Beside>,
 }
@@ -87,6 +89,8 @@ impl Tunnel {
         Ok(Self {
             link,
             port,
+            mtu: plan.mtu,
+            name: name.to_owned(),
             shared,
             thread: Some(thread.map_err(TunnelError::Thread)?),
         })
@@ -97,6 +101,15 @@ impl Tunnel {
         let hub = self.shared.hub.lock();
         hub.unwrap_or_else(PoisonError::into_inner).set_peers(peers);
         self.shared.ring();
+    }
+
+    /// From now on this is the longest packet that it takes.
+    pub fn set_mtu(&mut self, mtu: u32) -> Result<(), TunnelError> {
+        let set = |mut socket: Socket| link::set_mtu(&mut socket, self.link, mtu);
+        let set = Socket::route().and_then(set);
+        set.map_err(failed("set the longest packet of", &self.name))?;
+        self.mtu = mtu;
+        Ok(())
     }
 
     /// Whether it carries packets still.
@@ -116,13 +129,7 @@ impl Drop for Tunnel {
 }
 
 fn set_up(name: &str, mtu: u32) -> Result<u32, TunnelError> {
-    let failed = |what| {
-        move |source| TunnelError::Netlink {
-            what,
-            link: name.to_owned(),
-            source,
-        }
-    };
+    let failed = |what| failed(what, name);
     let mut socket = Socket::route().map_err(failed("find"))?;
     interface::open_to_loopback(name)?;
     let found = link::find(&mut socket, name).map_err(failed("find"))?;
@@ -130,4 +137,9 @@ fn set_up(name: &str, mtu: u32) -> Result<u32, TunnelError> {
     link::set_mtu(&mut socket, found.index, mtu).map_err(failed("set the longest packet of"))?;
     link::set_up(&mut socket, found.index).map_err(failed("bring up"))?;
     Ok(found.index)
+}
+
+fn failed(what: &'static str, link: &str) -> impl FnOnce(NetlinkError) -> TunnelError {
+    let link = link.to_owned();
+    move |source| TunnelError::Netlink { what, link, source }
 }

@@ -21,6 +21,8 @@ pub enum Field {
     Source,
     Destination,
     DestinationPort,
+    /// Bits of TCP, see [`SYN`] and [`RST`].
+    TcpFlags,
     /// Bits: established and related connections, see [`KNOWN`].
     State,
     /// Bits of what was done to the connection, see [`REDIRECTED`].
@@ -33,6 +35,9 @@ pub enum Field {
 pub const KNOWN: u32 = 2 | 4;
 /// A connection whose destination was changed.
 pub const REDIRECTED: u32 = 0x20;
+/// The bits of the packets that open a TCP connection, and of those that break it off.
+pub const SYN: u8 = 2;
+pub const RST: u8 = 4;
 /// An address of this host itself.
 pub const LOCAL: u32 = 2;
 
@@ -51,6 +56,7 @@ impl<'a> Rule<'a> {
             Field::Source => self.payload(1, 12, 4, register),
             Field::Destination => self.payload(1, 16, 4, register),
             Field::DestinationPort => self.payload(2, 2, 2, register),
+            Field::TcpFlags => self.payload(2, 13, 1, register),
             Field::State => self.connection(0, register),
             Field::Status => self.connection(2, register),
             Field::DestinationKind => self.step("fib", |fib| {
@@ -141,6 +147,27 @@ impl<'a> Rule<'a> {
     /// Gives the connection the address of the link that it leaves by.
     pub fn masquerade(&mut self) -> &mut Self {
         self.step("masq", |_| {})
+    }
+
+    /// Says in a packet that opens a TCP connection how long packets may be on its way, unless it
+    /// says less.
+    pub fn fit_to_way(&mut self, register: u32) -> &mut Self {
+        const SEGMENT: u32 = 3;
+        const OPTION: u8 = 2;
+        self.keyed("rt", SEGMENT, register);
+        // Two bytes, from the machine's order to the wire's.
+        self.step("byteorder", |order| {
+            order.number_be(1, register).number_be(2, register);
+            order.number_be(3, 1).number_be(4, 2).number_be(5, 2);
+        });
+        self.step("exthdr", |option| {
+            option
+                .attr(2, &[OPTION])
+                .number_be(3, 2)
+                .number_be(4, 2)
+                .number_be(6, 1)
+                .number_be(7, register);
+        })
     }
 
     /// Ends a TCP connection with a reset.
