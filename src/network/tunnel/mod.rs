@@ -7,7 +7,9 @@
 
 pub mod key;
 pub mod hub;
+mod burst;
 mod device;
+mod segments;
 mod run;
 
 use std::io;

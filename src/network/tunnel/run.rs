@@ -11,21 +11,19 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::host::clock::Stopwatch;
+use crate::network::tunnel::burst::{self, Burst};
 use crate::network::tunnel::hub::{Hub, Out};
+use crate::network::tunnel::segments::{self, Joiner};
 
-/// How many of one kind are carried before the other has its turn.
-const AT_ONCE: usize = 64;
-const BUFFER_BYTES: usize = 64 << 10;
+/// How many of one kind are carried before the other has its turn; each may be many packets.
+const AT_ONCE: usize = 16;
+/// The longest packet, and its header.
+const BUFFER_BYTES: usize = (64 << 10) + segments::HEADER_BYTES;
 /// How often keys and signs of life are looked at while packets flow, and otherwise.
 const TICK: Duration = Duration::from_millis(250);
 const IDLE_TICK: Duration = Duration::from_secs(1);
 /// Packets flow until there was none for this long.
 const IDLE_AFTER: Duration = Duration::from_secs(15);
-/// How long a datagram waits for room on its way out.
-const SEND_WITHIN: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 20_000_000,
-};
 
 /// What the loop and those who change its peers share.
 #[derive(Debug)]
@@ -50,29 +48,59 @@ pub struct Carrier {
     pub socket: UdpSocket,
 }
 
-impl Out for &Carrier {
+/// What is on its way out, and may leave together with more.
+struct Outbox<'a> {
+    carrier: &'a Carrier,
+    burst: Burst,
+    joiner: Joiner,
+}
+
+impl Out for Outbox<'_> {
     fn datagram(&mut self, to: SocketAddr, bytes: &[u8]) {
-        for _ in 0..2 {
-            match self.socket.send_to(bytes, to) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let mut wait = [PollFd::new(&self.socket, PollFlags::OUT)];
-                    let _ = poll(&mut wait, Some(&SEND_WITHIN));
-                }
-                // What cannot be sent is lost, as on any wire.
-                _ => return,
-            }
-        }
+        self.burst.push(&self.carrier.socket, to, bytes);
     }
 
     fn packet(&mut self, bytes: &[u8]) {
-        // The same holds for what the host does not take.
+        let carrier = self.carrier;
+        self.joiner.push(bytes, |bytes| carrier.write(bytes));
+    }
+}
+
+impl Outbox<'_> {
+    fn flush(&mut self) {
+        self.burst.flush(&self.carrier.socket);
+        let carrier = self.carrier;
+        self.joiner.flush(|bytes| carrier.write(bytes));
+    }
+}
+
+impl Carrier {
+    fn write(&self, bytes: &[u8]) {
+        // What the host does not take is lost, as on any wire.
         let _ = (&self.link).write(bytes);
     }
 }
 
+/// Where what comes is put.
+struct Room {
+    bytes: Vec<u8>,
+    control: Vec<u8>,
+    /// One packet of a long one.
+    piece: Vec<u8>,
+}
+
 /// Carries until it is told to stop, or the link is taken away.
 pub fn carry(carrier: &Carrier, shared: &Arc<Shared>) {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut room = Room {
+        bytes: vec![0; BUFFER_BYTES],
+        control: burst::control(),
+        piece: Vec::new(),
+    };
+    let mut out = Outbox {
+        carrier,
+        burst: Burst::default(),
+        joiner: Joiner::default(),
+    };
     let (mut ticked, mut carried) = (Stopwatch::start(), Stopwatch::start());
     while !shared.stopping.load(Ordering::Acquire) {
         let tick = match carried.elapsed() < IDLE_AFTER {
@@ -86,18 +114,19 @@ pub fn carry(carrier: &Carrier, shared: &Arc<Shared>) {
         };
         let mut hub = lock(&shared.hub);
         if ready[0] {
-            receive(&mut hub, carrier, &mut buffer);
+            receive(&mut hub, &mut out, &mut room);
         }
         if ready[1] {
-            send(&mut hub, carrier, &mut buffer);
+            send(&mut hub, &mut out, &mut room);
         }
         if ready[0] || ready[1] {
             carried = Stopwatch::start();
         }
         if ticked.elapsed() >= tick {
-            hub.tick(&mut &*carrier);
+            hub.tick(&mut out);
             ticked = Stopwatch::start();
         }
+        out.flush();
     }
 }
 
@@ -121,12 +150,13 @@ fn wait(carrier: &Carrier, bell: &OwnedFd, limit: Option<Duration>) -> Option<[b
     (!is_gone).then(|| [!socket.is_empty(), link.contains(PollFlags::IN)])
 }
 
-fn receive(hub: &mut Hub, mut carrier: &Carrier, buffer: &mut [u8]) {
+fn receive(hub: &mut Hub, out: &mut Outbox<'_>, room: &mut Room) {
     for _ in 0..AT_ONCE {
-        match carrier.socket.recv_from(buffer) {
-            Ok((length, from)) => {
-                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                hub.receive(from, &buffer[..length], &mut carrier);
+        match burst::receive(&out.carrier.socket, &mut room.bytes, &mut room.control) {
+            Ok(come) => {
+                for datagram in room.bytes[..come.length].chunks(come.segment) {
+                    hub.receive(come.from, datagram, out);
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             // What became of an earlier datagram.
@@ -135,12 +165,14 @@ fn receive(hub: &mut Hub, mut carrier: &Carrier, buffer: &mut [u8]) {
     }
 }
 
-fn send(hub: &mut Hub, mut carrier: &Carrier, buffer: &mut [u8]) {
+fn send(hub: &mut Hub, out: &mut Outbox<'_>, room: &mut Room) {
     for _ in 0..AT_ONCE {
-        match (&carrier.link).read(buffer) {
-            Ok(length) => hub.send(&buffer[..length], &mut carrier),
-            Err(_) => return,
-        }
+        let Ok(length) = (&out.carrier.link).read(&mut room.bytes) else {
+            return;
+        };
+        segments::cut(&mut room.bytes[..length], &mut room.piece, |packet| {
+            hub.send(packet, out);
+        });
     }
 }
 
