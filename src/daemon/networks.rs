@@ -147,7 +147,7 @@ impl HostNetworks {
     }
 }
 
-/// Takes in what was heard, again and again, and looks at the ways to other nodes from time to time.
+/// Takes in what was heard, again and again, and looks at the ways to other nodes now and then.
 async fn follow(networks: Arc<Networks>, to_hear: Receiver<()>) {
     let mut obstacle = String::new();
     let mut has_ways = false;

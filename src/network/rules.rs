@@ -219,7 +219,7 @@ impl Rules {
         });
     }
 
-    /// Both ends of a connection learn how long packets may be between them: where that is less than
+    /// Both ends of a connection learn how long packets may be on its way: where that is less than
     /// what their own links take, nobody on the way has to complain.
     fn shorten(&self, batch: &mut Batch) {
         batch.chain("shorten", Some(hook("filter", FORWARD, -150)));

@@ -168,7 +168,8 @@ fn much_gets_through_a_cable_that_loses_long_packets() {
                   --network front bb:1 sleep 1000";
     manager.skep(&client.split_whitespace().collect::<Vec<_>>());
     let server = format!(
-        "busybox dd if=/dev/zero of=/tmp/much bs={BYTES} count=1; exec busybox httpd -f -p 80 -h /tmp"
+        "busybox dd if=/dev/zero of=/tmp/much bs={BYTES} count=1; \
+         exec busybox httpd -f -p 80 -h /tmp"
     );
     let web = "service create --detach --stop-grace-period 1s --name web --replicas 2 \
                --replicas-max-per-node 1 --network front bb:1 sh -c";
