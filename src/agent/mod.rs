@@ -24,6 +24,7 @@ use crate::model::time::Time;
 use crate::wire::dependency::{Dependency, DependencyId, named_by};
 use crate::wire::reach::Reach;
 use crate::wire::session::{Assignment, Assignments, Roster, ToAgent, ToManager};
+use crate::wire::stream::Summons;
 
 /// Containers of ended tasks that are kept for their logs; the oldest go first.
 pub const DEAD_CONTAINERS_MAX: usize = 200;
@@ -126,6 +127,8 @@ pub enum Effect {
     Prepare(Record, Vec<Arc<Dependency>>),
     /// Keeps this for the next dial, and for what runs beside the agent.
     Learn(Roster),
+    /// Calls the manager that asks for a stream.
+    Answer(Summons),
     Start(Attempt),
     Stop(Attempt),
     Kill(Attempt),
@@ -223,6 +226,7 @@ impl Agent {
                 tracing::warn!("the manager refused this node: {reason}");
                 self.hang_up(moves);
             }
+            ToAgent::Summon(summons) => moves.effects.push(Effect::Answer(summons)),
             ToAgent::Managers(roster) => moves.effects.push(Effect::Learn(roster)),
             ToAgent::Assignments(_) | ToAgent::Dependencies { .. } if self.leaving => {}
             ToAgent::Reach(news) => moves.effects.push(Effect::Reach(news)),

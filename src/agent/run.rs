@@ -164,6 +164,7 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
             Effect::Reach(news) => self.containers.reach(news),
             Effect::Prepare(record, dependencies) => self.prepare(record, dependencies),
             Effect::Learn(roster) => self.dialer.learn(roster),
+            Effect::Answer(summons) => self.dialer.answer(summons),
             Effect::Start(attempt) => self.queue(attempt, start(self.containers, attempt)),
             Effect::Remove(attempt) => self.remove(attempt),
             Effect::Stop(attempt) => {

@@ -345,6 +345,7 @@ fn say(effect: &Effect) -> Vec<String> {
             let words: String = data.map(|data| format!(" {data}")).collect();
             task(&record.attempt, &format!("+prepare{words}"))
         }
+        Effect::Answer(summons) => vec![format!("call {}", summons.address)],
         Effect::Learn(roster) => vec![format!("{:?}", roster.role)],
         Effect::Start(attempt) => task(attempt, "+start"),
         Effect::Stop(attempt) => task(attempt, "+stop"),

@@ -99,7 +99,8 @@ pub async fn pass_over(body: &mut Incoming) {
     }
 }
 
-async fn read_all(body: &mut Incoming) -> Result<Bytes, Failure> {
+/// Reads a whole body.
+pub async fn read_all(body: &mut Incoming) -> Result<Bytes, Failure> {
     let mut all = BytesMut::new();
     while let Some(bytes) = next_bytes(body).await? {
         if all.len() + bytes.len() > JSON_BYTES_MAX {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_executor::LocalExecutor;
+use async_net::unix::UnixStream;
 use futures_lite::future::{BoxedLocal, ready};
 
 use crate::api::events::Events;
@@ -62,6 +63,11 @@ pub trait Cluster {
 
     /// This host's place in a swarm.
     fn membership(&self) -> Membership;
+
+    /// A connection to the API of another node's host, for what concerns its containers.
+    fn stream(&self, _: NodeId) -> BoxedLocal<Result<UnixStream, ClusterError>> {
+        Box::pin(ready(Err(ClusterError::NotInSwarm)))
+    }
 
     /// What this host's manager counts; `None` if it has none.
     fn figures(&self) -> BoxedLocal<Option<Figures>>;
@@ -233,6 +239,9 @@ pub enum ClusterError {
     /// Something of this host did not work; the whole line for the user.
     #[error("{0}")]
     Failed(String),
+    /// A node did not answer, and why.
+    #[error("{0}")]
+    NoStream(String),
     #[error(transparent)]
     Refused(#[from] Refusal),
 }

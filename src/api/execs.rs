@@ -1,12 +1,13 @@
 //! The execs of this host: made, started, and remembered until they are too many.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::api::failure::Failure;
 use crate::api::types::exec::ExecConfig;
 use crate::host::rng::entropy;
+use crate::model::id::NodeId;
 use crate::runtime::exec::Streams;
 
 /// Most execs that are remembered; those that have ended are forgotten first.
@@ -19,6 +20,8 @@ pub struct Execs {
     /// By order of their making.
     known: RefCell<BTreeMap<u64, Rc<Exec>>>,
     made: Cell<u64>,
+    /// Those that other nodes have made for this host's clients, the newest last.
+    elsewhere: RefCell<VecDeque<(String, NodeId)>>,
 }
 
 /// One command to be run beside a container's own.
@@ -71,6 +74,22 @@ impl Execs {
         let known = self.known.borrow();
         let found = known.values().find(|exec| exec.id == id).cloned();
         found.ok_or_else(|| Failure::not_found(format!("No such exec instance: {id}")))
+    }
+
+    /// Remembers on which node an exec is.
+    pub fn note_elsewhere(&self, id: String, node: NodeId) {
+        let mut elsewhere = self.elsewhere.borrow_mut();
+        if elsewhere.len() >= EXECS_MAX {
+            elsewhere.pop_front();
+        }
+        elsewhere.push_back((id, node));
+    }
+
+    /// The node that has an exec, if it is one of another's.
+    pub fn elsewhere(&self, id: &str) -> Option<NodeId> {
+        let elsewhere = self.elsewhere.borrow();
+        let found = elsewhere.iter().find(|(known, _)| known == id);
+        found.map(|(_, node)| *node)
     }
 
     /// Those of a container that run.

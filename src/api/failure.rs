@@ -108,6 +108,7 @@ impl From<ClusterError> for Failure {
             | ClusterError::NotPartOfSwarm
             | ClusterError::AlreadyInSwarm
             | ClusterError::StillManager(_)
+            | ClusterError::NoStream(_)
             | ClusterError::NotReadyYet => Self::unavailable(error),
         }
     }

@@ -24,6 +24,7 @@ pub mod answer;
 mod facts;
 pub mod prometheus;
 mod endpoints;
+mod remote;
 mod routes;
 pub mod listen;
 pub mod serve;

@@ -19,6 +19,14 @@ pub struct Route {
     pub run: fn(Call) -> BoxedLocal<Result<Answer, Failure>>,
 }
 
+impl Route {
+    /// Whether it concerns one container of the host, or its commands.
+    pub fn is_for_managers(&self) -> bool {
+        let starts = ["/containers/{id}/", "/exec/{id}/"];
+        starts.iter().any(|start| self.pattern.starts_with(start))
+    }
+}
+
 macro_rules! routes {
     ($($method:ident $pattern:literal $endpoint:path;)*) => {
         &[$(Route {

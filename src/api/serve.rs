@@ -18,7 +18,7 @@ use crate::api::context::Context;
 use crate::api::failure::Failure;
 use crate::api::listen::Listener;
 use crate::api::query::Query;
-use crate::api::{routes, version};
+use crate::api::{remote, routes, version};
 use crate::host::wait::sleep;
 
 /// Most connections at a time; more wait until one ends.
@@ -36,6 +36,8 @@ pub enum Serves {
     Everything,
     /// What anybody may see.
     Metrics,
+    /// What managers ask a node's host for: what concerns containers.
+    Managers,
 }
 
 /// Serves the API, or its metrics, at `listener` until it is dropped.
@@ -124,13 +126,23 @@ async fn call(
     }
     let (version, path) = version::split(uri.path())?;
     let (route, parameters) = routes::find(request.method(), path)?;
-    let call = Call {
+    if serves == Serves::Managers && !route.is_for_managers() {
+        return Err(Failure::not_found(
+            "page not found: managers do not ask for it",
+        ));
+    }
+    let mut call = Call {
         context,
         parameters,
         query: Query::parse(uri.query().unwrap_or("")),
         version,
         request,
     };
+    if serves == Serves::Everything
+        && let Some(answer) = remote::carried(&mut call).await?
+    {
+        return Ok(answer);
+    }
     (route.run)(call).await
 }
 

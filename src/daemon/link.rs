@@ -11,6 +11,7 @@ use crate::transport::end::End;
 use crate::transport::local;
 use crate::transport::tls::dial::{DialError, ManagerDialer};
 use crate::wire::session::{Roster, ToAgent, ToManager};
+use crate::wire::stream::Summons;
 
 /// Where the agent's sessions begin.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Link {
     was_here: Cell<bool>,
     /// Hears what managers say of each other.
     news: Sender<Roster>,
+    /// Hears which streams managers want.
+    summons: Sender<Summons>,
     /// Brings the issuers of this node's certificates.
     issuers: Receiver<[u8; 32]>,
 }
@@ -39,6 +42,7 @@ impl Link {
     pub fn new(
         elsewhere: ManagerDialer,
         news: Sender<Roster>,
+        summons: Sender<Summons>,
         issuers: Receiver<[u8; 32]>,
     ) -> Self {
         Self {
@@ -46,6 +50,7 @@ impl Link {
             elsewhere,
             was_here: Cell::default(),
             news,
+            summons,
             issuers,
         }
     }
@@ -79,6 +84,11 @@ impl Dial for Link {
     fn learn(&self, roster: Roster) {
         // Nobody needs it when the host is about to leave or to stop.
         let _ = self.news.try_send(roster);
+    }
+
+    fn answer(&self, summons: Summons) {
+        // More than fit are more than this node serves: whoever asked gives up.
+        let _ = self.summons.try_send(summons);
     }
 
     async fn certified(&self) -> [u8; 32] {

@@ -13,6 +13,7 @@ use crate::daemon::peers::{self, Own};
 use crate::daemon::port;
 use crate::daemon::sessions;
 use crate::daemon::site::Site;
+use crate::daemon::streams::Streams;
 use crate::host::rng::Rng;
 use crate::manager::Manager;
 use crate::manager::run::{self, ManagerHandle, ToPeers};
@@ -34,6 +35,7 @@ pub(super) struct Launched {
 /// The manager of a host.
 pub(super) struct Managing {
     pub handle: ManagerHandle,
+    pub streams: Rc<Streams>,
     running: Task<()>,
     sessions: Task<()>,
     events: Task<()>,
@@ -72,6 +74,9 @@ impl Site {
         } = launched;
         let own = Own::new(raft_id, member.manager_address(), keyring, handle.clone());
         let own = Rc::new(own);
+        let streams = Streams::new(member.node, own.clone(), self.executor.clone());
+        let streams = Rc::new(streams);
+        let asked = streams.clone();
         let holding = Holding::new(self.host.images.clone());
         let (listen, ours) = (member.listen, own.clone());
         let port = async move {
@@ -79,13 +84,14 @@ impl Site {
                 Some(socket) => socket,
                 None => port::bind(listen).await,
             };
-            port::serve(socket, ours, holding).await;
+            port::serve(socket, ours, holding, asked).await;
         };
         let (dialer, listener) = local::listen();
         let sessions = sessions::local(self.executor.clone(), listener, handle.clone());
         let events = pass_on(handle.clone(), self.events.clone());
         let managing = Managing {
             handle,
+            streams,
             running,
             sessions: self.executor.spawn(sessions),
             events: self.executor.spawn(events),

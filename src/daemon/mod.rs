@@ -30,6 +30,7 @@ pub mod link;
 pub mod joining;
 pub mod renewal;
 pub mod peers;
+pub mod streams;
 pub mod port;
 pub mod failure;
 mod tunnels;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 
 use async_channel::Receiver;
 use async_executor::LocalExecutor;
+use async_net::unix::UnixStream;
 use futures_lite::future;
 
 use crate::api;
@@ -55,7 +57,7 @@ use crate::api::context::Context;
 use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::api::listen::{Address, ListenError, Listener};
-use crate::api::serve::{Serves, serve};
+use crate::api::serve::{Serves, connection, serve};
 use crate::daemon::failure::SwarmError;
 use crate::daemon::site::Site;
 use crate::daemon::swarm::Swarm;
@@ -166,6 +168,7 @@ pub async fn run(
         lock_run_dir(&options.run_dir)?,
     ];
     let (failed, failures) = async_channel::bounded(1);
+    let (streams_out, streams) = async_channel::bounded(1);
     let events = Rc::new(Events::default());
     let (host, api_host) = open(&options).await?;
     let runtime = host.runtime.clone();
@@ -174,6 +177,7 @@ pub async fn run(
         host,
         executor: executor.clone(),
         events: events.clone(),
+        streams: streams_out,
         failures: failed,
     }));
     swarm.resume().await?;
@@ -191,6 +195,9 @@ pub async fn run(
             .spawn(serve(listener, context.clone(), Serves::Everything))
             .detach();
     }
+    executor
+        .spawn(serve_streams(streams, context.clone()))
+        .detach();
     if let Some(address) = options.metrics {
         let listener = Listener::bind(&Address::Tcp(address)).await?;
         executor
@@ -208,6 +215,14 @@ pub async fn run(
     // With containers left the groups stay, and the next daemon finds them.
     runtime.close();
     ended
+}
+
+/// Answers the managers that ask this host for something.
+async fn serve_streams(streams: Receiver<UnixStream>, context: Rc<Context>) {
+    while let Ok(stream) = streams.recv().await {
+        let served = connection(stream, context.clone(), Serves::Managers);
+        context.executor.spawn(served).detach();
+    }
 }
 
 /// Opens the images, volumes and containers of this host, once for the swarm and once for the API.

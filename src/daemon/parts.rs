@@ -17,12 +17,16 @@ use crate::daemon::networks::HostNetworks;
 use crate::daemon::renewal::Keeper;
 use crate::daemon::site::Site;
 use crate::daemon::steward::{Standing, Steward};
+use crate::daemon::streams;
 use crate::host::rng::Rng;
 use crate::manager::Manager;
 use crate::model::spec::node::NodeDescription;
 use crate::store::manager_store::ManagerStore;
 use crate::transport::tls::dial::ManagerDialer;
 use crate::transport::tls::listener::Socket;
+
+/// Streams that managers have asked for and that are not served yet.
+const SUMMONS_QUEUED: usize = 64;
 
 /// What runs on a host that is in a swarm.
 pub struct Parts {
@@ -31,7 +35,7 @@ pub struct Parts {
     agent: Task<()>,
     steward: Task<()>,
     networks: HostNetworks,
-    beside: [Task<()>; 2],
+    beside: [Task<()>; 3],
 }
 
 /// A manager to begin with.
@@ -58,6 +62,7 @@ impl Parts {
         let mut rng = Rng::from_entropy()?;
         // Not bounded: managers come and go seldom.
         let (news_out, news) = async_channel::unbounded();
+        let (summons_out, summons) = async_channel::bounded(SUMMONS_QUEUED);
         let (issuers_out, issuers) = async_channel::unbounded();
         let launched = match beginning {
             None => None,
@@ -75,24 +80,21 @@ impl Parts {
         };
         let keyring = site.keyring(&identity)?;
         let elsewhere = ManagerDialer::new(keyring.clone(), member.managers.clone());
-        let link = Rc::new(Link::new(elsewhere, news_out, issuers));
+        let link = Rc::new(Link::new(elsewhere, news_out, summons_out, issuers));
         let managing = launched.map(|(launched, raft_id, socket, is_new)| {
             let (managing, dialer) = site.open(launched, raft_id, &member, keyring.clone(), socket);
             link.set_here(Some(dialer), is_new);
             managing
         });
         let (node, state_dir) = (member.node, site.host.state_dir.clone());
-        let description = NodeDescription {
-            issuer: identity.issuer(),
-            tunnel: Some(networks.tunnel()),
-            ..site.host.description.clone()
-        };
+        let description = description(&site, &identity, &networks);
         let keeper = Keeper::new(identity, state_dir, keyring.clone(), &mut rng);
         let standing = Rc::new(Standing {
             member: RefCell::new(member),
             managing: RefCell::new(managing),
         });
         let managers = standing.member.borrow().managers.clone();
+        let answering = streams::answer(summons, keyring.clone(), site.streams.clone());
         let holders = Rc::new(Holders::new(site.host.images.clone(), keyring, managers));
         let steward = Steward {
             site: site.clone(),
@@ -105,7 +107,8 @@ impl Parts {
             rng: rng.fork("steward"),
             shall: None,
         };
-        let beside = networks.run(&site.executor);
+        let [one, other] = networks.run(&site.executor);
+        let beside = [one, other, site.executor.spawn(Box::pin(answering))];
         let agent = Agent::new(node, description);
         let containers = site.containers(node, networks.clone(), holders);
         let (farewells, agent) = start_agent(&site, agent, containers, link, rng);
@@ -132,6 +135,15 @@ impl Parts {
             self.networks.remove().await;
         }
         self.standing.end_manager().await;
+    }
+}
+
+/// What this node says of itself.
+fn description(site: &Site, identity: &Identity, networks: &HostNetworks) -> NodeDescription {
+    NodeDescription {
+        issuer: identity.issuer(),
+        tunnel: Some(networks.tunnel()),
+        ..site.host.description.clone()
     }
 }
 

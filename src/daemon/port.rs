@@ -11,6 +11,7 @@ use futures_lite::future::or;
 use crate::daemon::holding::Holding;
 use crate::daemon::peers::Own;
 use crate::daemon::sessions;
+use crate::daemon::streams::Streams;
 use crate::host::clock;
 use crate::host::wait::sleep;
 use crate::model::id::NodeId;
@@ -40,6 +41,7 @@ const BIND_AGAIN: Duration = Duration::from_secs(5);
 struct Desk {
     own: Rc<Own>,
     holding: Holding,
+    streams: Rc<Streams>,
     /// Counted apart: whoever joins has shown no certificate, and must not keep a node from its.
     joins: Cell<usize>,
     renewals: Cell<usize>,
@@ -73,11 +75,12 @@ pub async fn bind(address: SocketAddr) -> Socket {
 }
 
 /// Serves whoever calls, for as long as it is waited for.
-pub async fn serve(socket: Socket, own: Rc<Own>, holding: Holding) {
+pub async fn serve(socket: Socket, own: Rc<Own>, holding: Holding, streams: Rc<Streams>) {
     let listener = Listener::new(socket, own.keyring.clone(), Limits::default());
     let desk = Rc::new(Desk {
         own,
         holding,
+        streams,
         joins: Cell::new(0),
         renewals: Cell::new(0),
         lines: RefCell::default(),
@@ -101,9 +104,11 @@ impl Desk {
             Purpose::Image => self.give_image(incoming).await,
             Purpose::Seat => self.in_turn(&self.renewals, incoming, Self::seat).await,
             Purpose::Raft | Purpose::Snapshot | Purpose::Request => self.hear(incoming).await,
-            Purpose::Stream { .. } => {
-                let reason = "this manager does not take part in that".to_owned();
-                incoming.refuse(reason).await;
+            Purpose::Stream { id } => {
+                let from = incoming.from;
+                if let Err(error) = self.streams.take(id, incoming).await {
+                    self.warn(format_args!("refused a stream of {from}: {error}"));
+                }
             }
         }
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use async_executor::{LocalExecutor, Task};
+use async_net::unix::UnixStream;
 
 use crate::api::events::Events;
 use crate::daemon::RUN_DIR;
@@ -60,6 +61,8 @@ pub struct Site {
     pub host: Host,
     pub executor: Rc<LocalExecutor<'static>>,
     pub events: Rc<Events>,
+    /// Takes streams on which managers ask this host for something.
+    pub streams: Sender<UnixStream>,
     /// Hears of a part that ended though it should not have.
     pub failures: Sender<SwarmError>,
 }

@@ -17,6 +17,7 @@ use crate::daemon::member::{self, Member};
 use crate::daemon::record::RecordError;
 use crate::daemon::renewal::{Keeper, RenewalError};
 use crate::daemon::site::Site;
+use crate::daemon::streams::Streams;
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::host::wait::sleep;
@@ -50,6 +51,12 @@ impl Standing {
     pub fn manager(&self) -> Option<ManagerHandle> {
         let managing = self.managing.borrow();
         managing.as_ref().map(|managing| managing.handle.clone())
+    }
+
+    /// The streams of this host's manager, if it has one.
+    pub fn streams(&self) -> Option<Rc<Streams>> {
+        let managing = self.managing.borrow();
+        managing.as_ref().map(|managing| managing.streams.clone())
     }
 
     /// Ends the manager, if there is one.

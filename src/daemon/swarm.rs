@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use async_net::unix::UnixStream;
 use futures_lite::future::{BoxedLocal, or};
 
 use crate::agent::Farewell;
@@ -365,6 +366,18 @@ impl Cluster for Rc<Swarm> {
             Place::Outside | Place::Moving => Err(ClusterError::NotInSwarm),
         };
         Box::pin(async move { Ok(manager?.request(request).await?) })
+    }
+
+    fn stream(&self, node: NodeId) -> BoxedLocal<Result<UnixStream, ClusterError>> {
+        let streams = match &*self.place.borrow() {
+            Place::Inside(parts) => parts.standing.streams(),
+            Place::Outside | Place::Moving => None,
+        };
+        Box::pin(async move {
+            let streams = streams.ok_or(ClusterError::NotInSwarm)?;
+            let stream = streams.open(node).await;
+            stream.map_err(|error| ClusterError::NoStream(error.to_string()))
+        })
     }
 
     fn figures(&self) -> BoxedLocal<Option<Figures>> {

@@ -27,6 +27,7 @@ use crate::model::time::Time;
 use crate::wire::peer::{Seen, Sight};
 use crate::wire::reach::{Peers, Reach};
 use crate::wire::session::{Roster, ToAgent, ToManager};
+use crate::wire::stream::Summons;
 
 /// The longest description that a node may give of itself.
 const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
@@ -87,6 +88,16 @@ impl Dispatcher {
     /// Whether a node has a session with this manager.
     pub fn is_connected(&self, node: NodeId) -> bool {
         self.nodes.contains_key(&node)
+    }
+
+    /// Asks a node for a stream; whether it has a session here.
+    pub fn summon(&mut self, node: NodeId, summons: &Summons) -> bool {
+        let Some(session) = self.nodes.get(&node) else {
+            return false;
+        };
+        let message = ToAgent::Summon(summons.clone());
+        self.said.push(Said::Send(session.id, message));
+        true
     }
 
     /// The first message of a session; whether it waits to be admitted.

@@ -35,6 +35,7 @@ mod quorum;
 mod forward;
 mod reads;
 mod reports;
+mod summon;
 pub mod certify;
 pub mod figures;
 pub mod snapshot;
@@ -62,6 +63,7 @@ use crate::manager::reports::Reports;
 use crate::manager::snapshot::{Arrived, Outgoing};
 use crate::manager::status::Statuses;
 use crate::manager::timers::Timers;
+use crate::model::id::NodeId;
 use crate::model::object::{self, ManagerMember};
 use crate::model::record::{RecordError, Row};
 use crate::model::state::State;
@@ -72,6 +74,7 @@ use crate::raft::record::Anchor;
 use crate::wire::control::{ObjectEvent, Refusal, Request, Response};
 use crate::wire::peer::{PeerMessage, Whereabouts};
 use crate::wire::session::{ToAgent, ToManager};
+use crate::wire::stream::Summons;
 
 /// The most requests that wait for the log.
 const REQUESTS_MAX: usize = 1_000;
@@ -90,6 +93,8 @@ pub enum Event {
     Tick,
     Request(RequestId, Box<Request>),
     Session(SessionId, ToManager),
+    /// A stream is wanted from a node, to this manager.
+    Summon(NodeId, Summons),
     /// A session ended on the agent's side or on the way.
     SessionClosed(SessionId),
     /// Consensus speaks, from the manager of this raft id; the transport has made sure of that.
@@ -310,6 +315,7 @@ impl Manager {
             Event::Peer { from, message } => self.hear_peer(now, from, message),
             Event::Snapshot { from, state } => self.hear_snapshot(rng, from, state),
             Event::SnapshotSent { to, arrived } => self.raft.sent_snapshot(to, arrived),
+            Event::Summon(node, summons) => self.summon(node, &summons),
             Event::Session(session, ToManager::Hello { .. }) if self.removed => {
                 self.dispatcher.turn_away(session);
             }

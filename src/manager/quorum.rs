@@ -128,6 +128,7 @@ impl Manager {
             PeerMessage::AskIndex { id } => self.ask_index(now, from, id),
             PeerMessage::Index { id, index } => self.hear_index(from, id, index),
             PeerMessage::Report(report) => self.hear_report(now, from, report),
+            PeerMessage::Summon { node, summons } => self.hear_summons(from, node, &summons),
         }
     }
 

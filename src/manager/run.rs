@@ -30,6 +30,7 @@ use crate::store::manager_store::{ManagerStore, Opened};
 use crate::wire::control::{ObjectEvent, Refusal, Request, Response};
 use crate::wire::peer::{PeerMessage, Whereabouts};
 use crate::wire::session::{ToAgent, ToManager};
+use crate::wire::stream::Summons;
 
 /// Requests and session messages that wait to be taken in before those who bring more must wait.
 const INPUTS_QUEUED: usize = 256;
@@ -204,6 +205,11 @@ impl ManagerHandle {
         })
     }
 
+    /// Has a node call this manager, if it is there.
+    pub async fn summon(&self, node: NodeId, summons: Summons) {
+        self.hear(Input::Summon(node, Box::new(summons))).await;
+    }
+
     /// What happens to the swarm's objects from now on. It ends when the manager does, or when the
     /// subscriber falls too far behind.
     pub async fn events(&self) -> Receiver<ObjectEvent> {
@@ -313,6 +319,7 @@ enum Input {
     Request(Box<Request>, Sender<Result<Response, Refusal>>),
     Open(SessionId, Sender<ToAgent>),
     Session(SessionId, Box<ToManager>),
+    Summon(NodeId, Box<Summons>),
     Raft {
         from: u64,
         message: Box<Message>,

@@ -6,6 +6,7 @@ use std::future::{Future, pending};
 
 use crate::transport::end::End;
 use crate::wire::session::{Roster, ToAgent, ToManager};
+use crate::wire::stream::Summons;
 
 pub mod tls;
 pub mod local;
@@ -21,6 +22,9 @@ pub trait Dial {
 
     /// Hears who the managers are. Whoever knows only one way to one of them needs nothing of it.
     fn learn(&self, _roster: Roster) {}
+
+    /// Hears that a manager wants to be called for a stream. Whoever has nothing to show does not.
+    fn answer(&self, _summons: Summons) {}
 
     /// Waits until this node has another certificate; the digest of the root that issued it.
     fn certified(&self) -> impl Future<Output = [u8; 32]> {

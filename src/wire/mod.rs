@@ -7,6 +7,7 @@ pub mod frame;
 pub mod greeting;
 pub mod dependency;
 pub mod reach;
+pub mod stream;
 pub mod session;
 pub mod control;
 pub mod peer;

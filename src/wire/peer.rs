@@ -10,6 +10,7 @@ use crate::model::id::NodeId;
 use crate::model::spec::node::NodeDescription;
 use crate::wire::control::{Refusal, Request, Response};
 use crate::wire::session::StatusUpdate;
+use crate::wire::stream::Summons;
 
 /// The first words of a connection between managers, from the one that dialled: whom what follows
 /// is from and for, by raft id, and where the sender is found itself.
@@ -50,6 +51,11 @@ pub enum PeerMessage {
         index: Option<u64>,
     },
     Report(Report),
+    /// For the node, if it has its session there.
+    Summon {
+        node: NodeId,
+        summons: Summons,
+    },
 }
 
 /// What a manager that does not lead tells the leader of its nodes.

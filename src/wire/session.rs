@@ -16,6 +16,7 @@ use crate::model::spec::service::RegistryAuth;
 use crate::model::spec::task::{GenericResource, TaskSpec};
 use crate::wire::dependency::{Dependency, DependencyId};
 use crate::wire::reach::{Attachment, Reach};
+use crate::wire::stream::Summons;
 
 /// What an agent says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ pub enum ToAgent {
     Reach(Reach),
     /// Who the managers are, after the welcome and when it changes.
     Managers(Roster),
+    /// Asks for a stream.
+    Summon(Summons),
 }
 
 /// Where a node finds managers, and whether it is one itself.

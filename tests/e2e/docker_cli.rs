@@ -223,7 +223,7 @@ fn containers_answer(host: &Host, cli: &Path) {
 }
 
 /// Runs a command under a terminal of its own and gives what it shows.
-fn terminal(command: &std::process::Command) -> String {
+pub fn terminal(command: &std::process::Command) -> String {
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| format!("'{}'", word.to_string_lossy()))

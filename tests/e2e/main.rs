@@ -22,6 +22,7 @@ mod networks;
 mod overlay;
 mod quickstart;
 mod registry;
+mod remote;
 mod runtime;
 mod stack;
 mod secrets;

@@ -313,6 +313,7 @@ impl Order {
             Effect::Remove(attempt) => (attempt, Self::Remove(attempt)),
             Effect::Send(_)
             | Effect::Learn(_)
+            | Effect::Answer(_)
             | Effect::Reach(_)
             | Effect::HangUp
             | Effect::Done => return None,

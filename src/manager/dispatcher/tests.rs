@@ -133,6 +133,7 @@ fn words(said: &[Said]) -> String {
         ToAgent::Dependencies { set, released } => {
             format!("depend on {}, not on {}", set.len(), released.len())
         }
+        ToAgent::Summon(summons) => format!("call {}", summons.address),
         ToAgent::Managers(roster) => roster.managers.join(" "),
         ToAgent::Assignments(Assignments::Full { version, tasks }) => {
             let tasks: Vec<_> = tasks.iter().map(|task| task.task.0.to_string()).collect();

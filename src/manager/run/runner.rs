@@ -153,6 +153,7 @@ impl Runner {
                 }
                 Event::Session(session, *message)
             }
+            Woken::Input(Input::Summon(node, summons)) => Event::Summon(node, *summons),
             Woken::Input(Input::Request(request, answer)) => {
                 let (state, rng) = (self.manager.state(), &mut self.rng);
                 let request = match prepare(state, clock::now(), rng, *request) {

@@ -26,6 +26,7 @@ use crate::wire::frame::FRAME_BYTES_MAX;
 use crate::wire::greeting::{GREETING_BYTES_MAX, Purpose};
 use crate::wire::image::IMAGE_FRAME_BYTES_MAX;
 use crate::wire::join::JOINING_BYTES_MAX;
+use crate::wire::stream::PIECE_BYTES_MAX;
 
 /// How long a peer may leave what was sent without a sign that it came, and how long it may be
 /// silent before it is asked for one. Who has other managers to turn to, or is waited for by them,
@@ -100,6 +101,7 @@ impl Connection {
     pub(super) fn greeted(&self, purpose: Purpose) {
         self.state.borrow_mut().frame_bytes_max = match purpose {
             Purpose::Join | Purpose::Renew | Purpose::Seat => JOINING_BYTES_MAX,
+            Purpose::Stream { .. } => PIECE_BYTES_MAX,
             Purpose::Image => IMAGE_FRAME_BYTES_MAX,
             _ => FRAME_BYTES_MAX,
         };

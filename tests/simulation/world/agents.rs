@@ -63,7 +63,7 @@ impl World {
                     session.into_iter().for_each(|session| self.end_up(session));
                     self.dial_after(host, 1_000);
                 }
-                Effect::Reach(_) | Effect::Done => {}
+                Effect::Reach(_) | Effect::Answer(_) | Effect::Done => {}
                 effect => {
                     let (attempt, order) = Order::of(effect).unwrap();
                     self.checkers
