@@ -72,11 +72,40 @@ pub fn generic_counts(resources: &[GenericResource]) -> BTreeMap<&str, i64> {
     counts
 }
 
+/// Where the tasks of one service are.
+#[derive(Clone, Debug, Default)]
+struct Spread {
+    /// How many each node has, of those that have any.
+    nodes: BTreeMap<NodeId, u32>,
+    /// How many nodes have so many.
+    levels: BTreeMap<u32, u32>,
+}
+
+impl Spread {
+    fn set(&mut self, node: NodeId, tasks: u32) {
+        let old = match tasks {
+            0 => self.nodes.remove(&node),
+            _ => self.nodes.insert(node, tasks),
+        };
+        if let Some(old) = old
+            && let Some(nodes) = self.levels.get_mut(&old)
+        {
+            *nodes -= 1;
+            if *nodes == 0 {
+                self.levels.remove(&old);
+            }
+        }
+        if tasks > 0 {
+            *self.levels.entry(tasks).or_default() += 1;
+        }
+    }
+}
+
 /// The load of all nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     nodes: BTreeMap<NodeId, NodeLoad>,
-    services: BTreeMap<(ServiceId, NodeId), u32>,
+    services: BTreeMap<ServiceId, Spread>,
     unassigned: BTreeSet<(ServiceId, u64, Slot, TaskId)>,
     /// How many tasks of a service have failed on a node, as far as they are kept.
     failed: BTreeMap<(ServiceId, NodeId), u32>,
@@ -89,9 +118,19 @@ impl Load {
         self.nodes.get(&id)
     }
 
-    pub fn of_service(&self, id: ServiceId) -> impl Iterator<Item = (NodeId, u32)> {
-        let range = (id, NodeId(0))..=(id, NodeId(u128::MAX));
-        self.services.range(range).map(|((_, node), n)| (*node, *n))
+    /// How many tasks of a service a node has.
+    pub fn of_service(&self, service: ServiceId, node: NodeId) -> u32 {
+        let spread = self.services.get(&service);
+        let tasks = spread.and_then(|spread| spread.nodes.get(&node));
+        tasks.copied().unwrap_or(0)
+    }
+
+    /// The fewest tasks of a service that one of so many nodes has.
+    pub fn least_of_service(&self, service: ServiceId, nodes: usize) -> u32 {
+        let spread = self.services.get(&service);
+        let everywhere = spread.filter(|spread| spread.nodes.len() >= nodes);
+        let least = everywhere.and_then(|spread| spread.levels.first_key_value());
+        least.map_or(0, |(tasks, _)| *tasks)
     }
 
     pub fn unassigned(&self) -> impl Iterator<Item = (ServiceId, u64, TaskId)> {
@@ -172,12 +211,12 @@ impl Load {
                 }
             };
             load.tasks = step(load.tasks);
-            let key = (task.service, node);
-            let tasks = step(self.services.get(&key).copied().unwrap_or(0));
-            match tasks {
-                0 => self.services.remove(&key),
-                _ => self.services.insert(key, tasks),
-            };
+            let spread = self.services.entry(task.service).or_default();
+            let tasks = step(spread.nodes.get(&node).copied().unwrap_or(0));
+            spread.set(node, tasks);
+            if spread.nodes.is_empty() {
+                self.services.remove(&task.service);
+            }
         }
         if self.nodes.get(&node) == Some(&NodeLoad::default()) {
             self.nodes.remove(&node);

@@ -166,9 +166,14 @@ impl State {
         self.load.node(node)
     }
 
-    /// How many tasks of a service each node has, of those that are wanted and have not ended.
-    pub fn spread(&self, service: ServiceId) -> impl Iterator<Item = (NodeId, u32)> {
-        self.load.of_service(service)
+    /// How many tasks of a service a node has, of those that are wanted and have not ended.
+    pub fn tasks_on_node(&self, service: ServiceId, node: NodeId) -> u32 {
+        self.load.of_service(service, node)
+    }
+
+    /// The fewest tasks of a service that a node has; a node that was removed with tasks counts.
+    pub fn fewest_tasks(&self, service: ServiceId) -> u32 {
+        self.load.least_of_service(service, self.nodes.len())
     }
 
     /// On which nodes tasks of a service have failed, and how many, as far as they are kept.

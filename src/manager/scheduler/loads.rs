@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::id::NodeId;
+use crate::model::id::{NodeId, ServiceId};
 use crate::model::load::NodeLoad;
 use crate::model::state::State;
 
@@ -50,5 +50,33 @@ impl Loads {
             };
             next.map(|(_, id)| id)
         })
+    }
+}
+
+/// How many tasks of a service the nodes have, as a round of placing has changed it.
+#[derive(Debug)]
+pub struct Owned<'a> {
+    state: &'a State,
+    pub service: ServiceId,
+    changed: BTreeMap<NodeId, u32>,
+}
+
+impl<'a> Owned<'a> {
+    /// As the state has it.
+    pub fn of(state: &'a State, service: ServiceId) -> Self {
+        Self {
+            state,
+            service,
+            changed: BTreeMap::new(),
+        }
+    }
+
+    pub fn on(&self, node: NodeId) -> u32 {
+        let changed = self.changed.get(&node).copied();
+        changed.unwrap_or_else(|| self.state.tasks_on_node(self.service, node))
+    }
+
+    pub fn set(&mut self, node: NodeId, tasks: u32) {
+        self.changed.insert(node, tasks);
     }
 }

@@ -1,10 +1,10 @@
 //! Which node each task goes to: of the nodes that every filter lets through, the one with the
 //! fewest tasks of the service, then the fewest tasks, spread over what the service prefers.
 //!
-//! Tasks are placed in groups made from the same spec. Nodes that have none of the service come
-//! first, in the order of what they carry, which the state knows: most groups look at few nodes.
-//! Beyond that the filters look at each node once per group, and a heap gives the next best node
-//! for each task.
+//! Tasks are placed in groups made from the same spec. The state knows how few tasks of a service a
+//! node has at least, and the nodes in the order of what they carry: most groups look at few nodes.
+//! Where preferences or failures say otherwise, and where no node is found, the filters look at
+//! each node once per group, and a heap gives the next best node for each task.
 
 pub mod filter;
 mod loads;
@@ -18,7 +18,7 @@ use crate::manager::allocator::tasks::lacks_addresses;
 use crate::manager::dirty::Dirty;
 use crate::manager::passes::View;
 use crate::manager::scheduler::filter::{Group, Site};
-use crate::manager::scheduler::loads::Loads;
+use crate::manager::scheduler::loads::{Loads, Owned};
 use crate::manager::scheduler::spread::Spread;
 use crate::model::change::Change;
 use crate::model::id::{NodeId, ServiceId, TaskId};
@@ -85,11 +85,11 @@ fn place(
     if tasks.iter().all(|task| task.place().is_some()) {
         return place_at_home(view, &group, tasks, loads, changes);
     }
-    let mut of_service: BTreeMap<_, _> = view.state.spread(service).collect();
+    let mut owned = Owned::of(view.state, service);
     let failing = failing_nodes(view, service, tasks);
     let mut tasks = tasks;
     if failing.is_empty() && !group.has_preferences() {
-        tasks = place_on_fresh(view, &group, tasks, &mut of_service, (loads, changes));
+        tasks = place_by_load(view, &group, tasks, &mut owned, (loads, changes));
         if tasks.is_empty() || changes.len() >= view.room {
             return;
         }
@@ -98,7 +98,7 @@ fn place(
     let mut best = Spread::default();
     let mut refused = filter::Refused::default();
     for node in view.state.nodes().iter() {
-        let own = of_service.get(&node.id).copied().unwrap_or(0);
+        let own = owned.on(node.id);
         let site = Site::of(node, loads.of(view.state, node.id), own);
         match group.refuses(&site) {
             Some(reason) => refused.add(reason),
@@ -137,35 +137,50 @@ fn place(
     changes.extend(left.map(|task| wait(task.id, &error, view)));
 }
 
-/// Gives tasks to nodes that have none of the service, one to each. What is left over is returned;
-/// then no such node takes another, or there is no room.
-fn place_on_fresh<'a>(
+/// Gives tasks to the nodes that have fewest of the service, one to each, then to those that have
+/// fewest by then, each time in the order of what the nodes carry. What is left over is returned;
+/// then no node takes another, or there is no room.
+fn place_by_load<'a>(
     view: &View<'_>,
     group: &Group,
     mut tasks: &'a [&'a Arc<Task>],
-    of_service: &mut BTreeMap<NodeId, u32>,
+    owned: &mut Owned<'_>,
     (loads, changes): (&mut Loads, &mut Vec<Change>),
 ) -> &'a [&'a Arc<Task>] {
-    for id in loads.by_load(view.state) {
-        let Some((task, rest)) = tasks.split_first().filter(|_| changes.len() < view.room) else {
-            break;
-        };
-        let node = view.state.nodes().find(id);
-        let Some(node) = node.filter(|_| !of_service.contains_key(&id)) else {
-            continue;
-        };
-        let mut site = Site::of(node, loads.of(view.state, id), 0);
-        if group.refuses(&site).is_some() {
-            continue;
+    let mut refusing = BTreeSet::new();
+    let mut level = Some(view.state.fewest_tasks(owned.service));
+    while let Some(most) = level.take() {
+        for id in loads.by_load(view.state) {
+            let Some((task, rest)) = tasks.split_first().filter(|_| changes.len() < view.room)
+            else {
+                return tasks;
+            };
+            let node = view.state.nodes().find(id);
+            let Some(node) = node.filter(|_| !refusing.contains(&id)) else {
+                continue;
+            };
+            let own = owned.on(id);
+            if own > most {
+                level = level.or(Some(own)).map(|least| least.min(own));
+                continue;
+            }
+            let mut site = Site::of(node, loads.of(view.state, id), own);
+            if group.refuses(&site).is_some() {
+                refusing.insert(id);
+                continue;
+            }
+            changes.push(Change::AssignTask {
+                id: task.id,
+                node: id,
+                generic: group.take(&mut site),
+            });
+            loads.set(id, site.load);
+            owned.set(id, site.of_service);
+            level = level
+                .or(Some(site.of_service))
+                .map(|least| least.min(site.of_service));
+            tasks = rest;
         }
-        changes.push(Change::AssignTask {
-            id: task.id,
-            node: id,
-            generic: group.take(&mut site),
-        });
-        loads.set(id, site.load);
-        of_service.insert(id, 1);
-        tasks = rest;
     }
     tasks
 }

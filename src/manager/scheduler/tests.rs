@@ -31,6 +31,22 @@ fn the_fewest_tasks_of_the_service_count_first_then_the_fewest_of_all() {
 }
 
 #[test]
+fn a_service_larger_than_the_swarm_fills_its_nodes_level_by_level() {
+    let many = "node a up; node b up; node c down; service web x7; service db x1; \
+                task 1 db/1 on a running; task 2 web/1 on b running; task 3 web/2 on b running; \
+                task 4 web/3 on a running";
+    check(
+        &format!("{many}; task 5 web/4 new; task 6 web/5 new; task 7 web/6 new; task 8 web/7 new"),
+        "assign 5 to a; assign 6 to b; assign 7 to a; assign 8 to b",
+    );
+    check(
+        "node a up cpu 2; node b up cpu 9; service web x6 cpu 1; task 1 web/1 on a running; \
+         task 2 web/2 new; task 3 web/3 new; task 4 web/4 new; task 5 web/5 new; task 6 web/6 new",
+        "assign 2 to b; assign 3 to a; assign 4 to b; assign 5 to b; assign 6 to b",
+    );
+}
+
+#[test]
 fn dead_tasks_do_not_count() {
     check(
         "node a up; node b up; service web x2; task 1 web/1 on a failed desired shutdown; \
