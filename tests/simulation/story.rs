@@ -12,6 +12,7 @@ use skep::model::spec::node::{Availability, NodeSpec, Role};
 use skep::model::spec::service::{
     FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
 };
+use skep::model::time::Time;
 use skep::wire::control::{Request, ServiceUpdate};
 
 use crate::checkers::nothing_lost::NUMBER;
@@ -40,6 +41,8 @@ pub struct Story {
     services: u64,
     specs: u64,
     troubles: Troubles,
+    /// When a manager was last lost or demoted.
+    shaken: Time,
 }
 
 impl Story {
@@ -59,6 +62,7 @@ impl Story {
             services: 0,
             specs: 0,
             troubles,
+            shaken: Time::default(),
         }
     }
 

@@ -7,6 +7,8 @@ use skep::raft::record::ConfState;
 use crate::story::{Story, ZONE};
 use crate::world::Faults;
 
+/// By then a manager that is gone is missed.
+const SETTLE_MS: u64 = 10_000;
 /// The most that a clock is off.
 const OFF_MS: u64 = 5_000;
 
@@ -123,9 +125,12 @@ impl Story {
         }
         if self.happens(self.troubles.reshape) {
             let role = match self.dice.below(2) {
-                0 => Role::Manager,
-                _ => Role::Worker,
+                1 if self.is_settled() => Role::Worker,
+                _ => Role::Manager,
             };
+            if role == Role::Worker {
+                self.shaken = self.world.now;
+            }
             self.respec(host, |spec| spec.role = role);
         }
         if self.happens(self.troubles.set_clock) {
@@ -164,9 +169,17 @@ impl Story {
         if self.happens(self.troubles.fail_sync) {
             self.world.seats[seat].fail_next_sync(true);
         }
-        if self.happens(self.troubles.lose_disk) && self.may_lose_disk(seat) {
+        if self.happens(self.troubles.lose_disk) && self.is_settled() && self.may_lose_disk(seat) {
+            self.shaken = self.world.now;
             self.world.lose_disk(seat);
         }
+    }
+
+    /// Whether no manager has been lost or demoted lately. A leader that lets one go counts on
+    /// those that it has just heard of: if one of them is lost for good in that moment, three
+    /// managers are one, and no rule could have known (seed 171).
+    fn is_settled(&self) -> bool {
+        self.world.now >= self.shaken.plus_ms(SETTLE_MS)
     }
 
     /// The leader of three managers or more, if its disk has all that was ever committed.
@@ -198,7 +211,10 @@ impl Story {
             manager.is_some_and(|manager| manager.state().index() == index)
         };
         let others = voters.len() - usize::from(is_voter);
-        others >= 2 && learners.is_empty() && is_voter && voters.iter().all(has_all)
+        let mut members = leader.state().managers();
+        let nobody_goes = members.all(|node| node.spec.role == Role::Manager);
+        let has_quorum = others >= 2 && learners.is_empty() && nobody_goes;
+        has_quorum && is_voter && voters.iter().all(has_all)
     }
 
     /// Nothing goes wrong any more, and what is off comes back.
