@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod namespace;
 pub mod interface;
 pub mod rules;
+pub mod flows;
 pub mod dns;
 pub mod path;
 pub mod peers;

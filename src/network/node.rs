@@ -11,6 +11,7 @@ use crate::model::address::Subnet;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::spec::node::TunnelEnd;
 use crate::network::dns::names::Names;
+use crate::network::flows::Change;
 use crate::network::interface::{self, Interface, InterfaceError};
 use crate::network::namespace::Namespace;
 use crate::network::netlink::link;
@@ -374,7 +375,11 @@ impl Networks {
         } else {
             commit(&rules.batch()?).map_err(failed("set the packet rules"))?;
         }
-        inner.rules = Some(rules);
+        let before = inner.rules.take();
+        let now = inner.rules.insert(rules);
+        if let Some(change) = Change::between(before.as_ref(), now) {
+            change.apply().map_err(failed("move flows of datagrams"))?;
+        }
         Ok(())
     }
 

@@ -82,6 +82,23 @@ pub struct Targets {
 }
 
 impl Rules {
+    /// For a host that does nothing with packets.
+    pub const fn none() -> Self {
+        Self {
+            table: String::new(),
+            prefix: String::new(),
+            router: None,
+            tunnel: String::new(),
+            address: None,
+            nodes: BTreeSet::new(),
+            links: BTreeMap::new(),
+            itself: BTreeSet::new(),
+            networks: BTreeMap::new(),
+            services: BTreeMap::new(),
+            ports: BTreeMap::new(),
+        }
+    }
+
     /// The transaction that puts the rules in place of whatever was there.
     pub fn batch(&self) -> Result<Vec<u8>, TooLong> {
         let mut batch = Batch::replace(&self.table);

@@ -20,6 +20,8 @@ use crate::network::tunnel::key::PrivateKey;
 use crate::network::ways::TunnelSettings;
 use crate::wire::reach::{Attachment, NetworkView, Reach, ServiceNetwork, ServiceView, TaskView};
 
+mod flows;
+
 const ROUTER: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
@@ -282,7 +284,6 @@ fn connections_spread_over_the_tasks_behind_a_virtual_address_and_a_published_po
     scene.tell(&[2, 3], &networks, &ports);
     let (a, b) = (listen(&two, 80), listen(&three, 80));
     let both = [&a, &b];
-
     let count = |from: From<'_>, to: &str| {
         let hits = (0..10).filter(|_| from.reaches(to, &both).0 == 0);
         hits.count()

@@ -3,6 +3,7 @@
 
 pub mod message;
 pub mod link;
+pub mod connections;
 pub mod nftables;
 
 use std::io;
