@@ -8,6 +8,8 @@ mod api;
 mod cli;
 #[path = "fuzz/image.rs"]
 mod image;
+#[path = "fuzz/network.rs"]
+mod network;
 #[path = "fuzz/peers.rs"]
 mod peers;
 #[path = "fuzz/store.rs"]
@@ -89,6 +91,21 @@ fn bodies_are_refused_or_can_be_sent_back() {
 #[test]
 fn what_is_typed_is_understood_or_refused() {
     replay("cli_text", cli::text);
+}
+
+#[test]
+fn questions_are_ignored_passed_on_or_answered_in_a_size_that_fits() {
+    replay("dns_question", network::dns_question);
+}
+
+#[test]
+fn what_the_kernel_says_is_read_as_far_as_it_can_be() {
+    replay("netlink", network::netlink);
+}
+
+#[test]
+fn who_has_no_key_gets_nothing_through_a_tunnel() {
+    replay("tunnel", network::tunnel);
 }
 
 #[test]
