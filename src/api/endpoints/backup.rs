@@ -17,15 +17,17 @@ pub async fn backup(call: Call) -> Result<Answer, Failure> {
 }
 
 pub async fn restore(mut call: Call) -> Result<Answer, Failure> {
-    if call.context.cluster.membership().state != MemberState::Inactive {
-        return Err(ClusterError::AlreadyInSwarm.into());
-    }
+    let is_outside = call.context.cluster.membership().state == MemberState::Inactive;
     let mut problems = Problems::default();
     let text = |name| call.query.text(name).to_owned();
     let (listen, advertise) = (text("listen"), text("advertise"));
     let listen = read_listen(&listen, &mut problems);
-    problems.or(()).map_err(Failure::from)?;
+    // Whatever is refused: a client that still writes would not see why.
     let backup = upload::receive(call.request.body_mut(), read).await?;
+    if !is_outside {
+        return Err(ClusterError::AlreadyInSwarm.into());
+    }
+    problems.or(()).map_err(Failure::from)?;
     let backup = backup.map_err(|error| Failure::bad(error.to_string()))?;
     let restore = Restore {
         listen,
