@@ -40,6 +40,17 @@ pub fn advertised(given: &str, listen: SocketAddr) -> Result<SocketAddr, Address
     ))
 }
 
+/// Where this host is found instead, if its address was `known` and is not any more.
+pub fn moved(known: &str) -> Option<IpAddr> {
+    let known: IpAddr = known.parse().ok()?;
+    let mut interfaces = nix::ifaddrs::getifaddrs().ok()?;
+    let is_here = interfaces.any(|interface| interface.address.and_then(ip) == Some(known));
+    match is_here {
+        true => None,
+        false => outgoing(),
+    }
+}
+
 /// The first address of an interface, an IPv4 one if it has any.
 fn of_interface(name: &str) -> Option<IpAddr> {
     let interfaces = nix::ifaddrs::getifaddrs().ok()?;
@@ -82,6 +93,14 @@ mod tests {
         check("10.1.2.3:99", "0.0.0.0:2377", Some("10.1.2.3:99"));
         check("", "127.0.0.1:2377", Some("127.0.0.1:2377"));
         check("nosuch0", "0.0.0.0:2377", None);
+    }
+
+    #[test]
+    fn an_address_of_this_host_stays_and_what_is_none_never_moves() {
+        assert_eq!(moved("127.0.0.1"), None);
+        assert_eq!(moved("manager.example.org"), None);
+        let new = moved("192.0.2.200");
+        assert_eq!(new, outgoing());
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(super) struct Launched {
 pub(super) struct Managing {
     pub handle: ManagerHandle,
     pub streams: Rc<Streams>,
+    pub own: Rc<Own>,
     running: Task<()>,
     sessions: Task<()>,
     events: Task<()>,
@@ -92,6 +93,7 @@ impl Site {
         let managing = Managing {
             handle,
             streams,
+            own: own.clone(),
             running,
             sessions: self.executor.spawn(sessions),
             events: self.executor.spawn(events),

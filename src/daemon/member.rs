@@ -28,6 +28,9 @@ pub struct Member {
     pub raft_id: Option<u64>,
     /// Where other managers were when this host last heard.
     pub managers: Vec<SocketAddr>,
+    /// Whether this host found its address by itself, and follows it when it changes; one that its
+    /// user gave stays.
+    pub follows: bool,
 }
 
 impl Member {

@@ -46,8 +46,7 @@ const HEARD_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Own {
     pub raft_id: u64,
-    /// Where it is found.
-    pub address: String,
+    address: RefCell<String>,
     pub keyring: Keyring,
     pub manager: ManagerHandle,
     book: RefCell<Book>,
@@ -122,12 +121,22 @@ impl Own {
     pub fn new(raft_id: u64, address: String, keyring: Keyring, manager: ManagerHandle) -> Self {
         Self {
             raft_id,
-            address,
+            address: RefCell::new(address),
             keyring,
             manager,
             book: RefCell::default(),
             is_taking: Cell::new(false),
         }
+    }
+
+    /// Where it is found.
+    pub fn address(&self) -> String {
+        self.address.borrow().clone()
+    }
+
+    /// It is found elsewhere from now on; whoever is called hears of it.
+    pub fn move_to(&self, address: String) {
+        self.address.replace(address);
     }
 
     /// Calls another manager, and makes sure that it is the one.
@@ -144,7 +153,7 @@ impl Own {
         let opening = Opening {
             from: self.raft_id,
             to,
-            address: self.address.clone(),
+            address: self.address(),
         };
         connection.send(frame::encode(&opening)?).await?;
         Ok(connection)

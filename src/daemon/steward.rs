@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use futures_lite::future::or;
 
+use crate::daemon::address;
 use crate::daemon::failure::SwarmError;
 use crate::daemon::holders::Holders;
 use crate::daemon::link::Link;
@@ -27,7 +28,7 @@ use crate::model::time::Time;
 use crate::transport::end::{End, ReceiveError, SendError};
 use crate::transport::tls::dial::{Caller, DialError};
 use crate::transport::tls::listener::{ListenError, Socket};
-use crate::wire::control::Refusal;
+use crate::wire::control::{Refusal, Request};
 use crate::wire::greeting::Purpose;
 use crate::wire::join::{Seated, Seating};
 use crate::wire::session::Roster;
@@ -37,6 +38,8 @@ const AGAIN_MS_MIN: u64 = 250;
 const AGAIN_MS_MAX: u64 = 60_000;
 /// The longest wait at once: a clock that was set is noticed after it.
 const WAIT_MS_MAX: u64 = 3_600_000;
+/// How often a host looks whether its address is still the one that it is known by.
+const LOOK_MS: u64 = 10_000;
 /// How long a manager may take to give this one its place.
 const SEAT_WITHIN: Duration = Duration::from_secs(15);
 
@@ -118,7 +121,7 @@ enum SeatError {
 impl Steward {
     /// Does so for as long as it is waited for.
     pub async fn serve(mut self) {
-        let mut wake = self.keeper.due();
+        let mut wake = clock::now();
         let mut again_ms = AGAIN_MS_MIN;
         let mut obstacle = String::new();
         loop {
@@ -140,7 +143,7 @@ impl Steward {
             obstacle = error.unwrap_or_default();
             if let Ok(true) = followed {
                 again_ms = AGAIN_MS_MIN;
-                wake = self.keeper.due();
+                wake = self.keeper.due().min(clock::now().plus_ms(LOOK_MS));
                 continue;
             }
             wake = clock::now().plus_ms(again_ms);
@@ -173,6 +176,7 @@ impl Steward {
 
     /// Brings this host nearer to what it shall be; whether it is all that.
     async fn follow(&mut self) -> Result<bool, StewardError> {
+        self.follow_address().await?;
         let mut is_settled = true;
         let shall = self.shall.as_ref();
         let shall = shall.map(|shall| (shall.role, shall.raft_id, shall.roots));
@@ -197,6 +201,33 @@ impl Steward {
             self.renew().await?;
         }
         Ok(is_settled)
+    }
+
+    /// Notices that this host is found elsewhere by now. Its manager tells the others, who know it
+    /// by its certificate wherever it calls from; agents hear of it from them.
+    async fn follow_address(&self) -> Result<(), StewardError> {
+        let mut member = self.standing.member.borrow().clone();
+        let moved = address::moved(&member.address).filter(|_| member.follows);
+        let Some(moved) = moved else {
+            return Ok(());
+        };
+        member.address = moved.to_string();
+        let address = member.manager_address();
+        if let (Some(held), Some(manager)) = (self.held(), self.standing.manager()) {
+            if let Some(managing) = &*self.standing.managing.borrow() {
+                managing.own.move_to(address.clone());
+            }
+            let place = Request::TakeSeat {
+                node: member.node,
+                held: Some(held),
+                address: address.clone(),
+            };
+            manager.request(place).await.map_err(SeatError::from)?;
+        }
+        // Last: whoever was not told is told at the next try.
+        self.keep(member)?;
+        tracing::info!("this node is found at {address} from here on");
+        Ok(())
     }
 
     /// The place that this host's manager holds among the others.

@@ -140,7 +140,7 @@ impl Streams {
         let summons = Summons {
             ticket: u64::from_le_bytes(random()?),
             manager: self.node,
-            address: self.own.address.clone(),
+            address: self.own.address(),
         };
         let (connection_out, called) = async_channel::bounded(1);
         let ticket = Ticket(self, summons.ticket);

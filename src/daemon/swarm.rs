@@ -166,6 +166,7 @@ impl Swarm {
         let listen = socket.address();
         let listen = listen.map_err(|source| SwarmError::Listening { address, source })?;
         let address = address::advertised(&init.advertise, listen)?;
+        let follows = init.advertise.is_empty();
         let description = site.host.description.clone();
         let (genesis, identity) = beginning::begin(init, description, address)?;
         site.remove_state().await?;
@@ -178,6 +179,7 @@ impl Swarm {
             port: address.port(),
             raft_id: Some(raft_id),
             managers: Vec::new(),
+            follows,
         };
         let (mut store, _) = site.open_store().await?;
         let (store, opened) = blocking(move || {
@@ -231,6 +233,7 @@ impl Swarm {
             port: joined.address.port(),
             raft_id: joined.certified.raft_id,
             managers: joined.managers,
+            follows: order.advertise.is_empty(),
         };
         let beginning = match member.raft_id {
             None => None,

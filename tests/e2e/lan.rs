@@ -82,6 +82,20 @@ impl Lan {
         }
     }
 
+    /// Gives a host another address in the place of its own.
+    pub fn renumber(&self, number: usize, address: &str) {
+        let Seat {
+            namespace,
+            address: old,
+            ..
+        } = self.seat(number);
+        ip(&format!("-n {namespace} addr del {old}/24 dev eth0"));
+        ip(&format!("-n {namespace} addr add {address}/24 dev eth0"));
+        ip(&format!(
+            "-n {namespace} route replace default via 10.77.0.254"
+        ));
+    }
+
     /// Lets a host ask anew who has which address, as an announcement would.
     pub fn forget_neighbours(&self, number: usize) {
         let namespace = self.seat(number).namespace;

@@ -307,3 +307,43 @@ fn a_manager_that_has_lost_the_others_for_good_goes_on_alone_with_everything() {
     });
     fleet.create_soon(0, "again");
 }
+
+#[test]
+fn a_manager_whose_address_changes_comes_back_by_its_id() {
+    let Some(mut fleet) = Fleet::start_with("moved", 4, 3) else {
+        return;
+    };
+    assert!(fleet.try_create_at(0, "web", "4").status.success());
+    fleet.until_all_run(0, "web");
+    let found_at = |fleet: &Fleet, host: &str| {
+        let format = "{{.ManagerStatus.Addr}} {{.Status.Addr}}";
+        let shown = fleet.hosts[2].skep(&["node", "inspect", host, "--format", format]);
+        shown.trim().to_owned()
+    };
+    // The leader, while its daemon is off, and another one while it runs.
+    fleet.hosts[0].kill_daemon();
+    fleet.lan.renumber(0, "10.77.0.50");
+    fleet.hosts[0].start_daemon();
+    fleet.hosts[2].until("it is found where it is", || {
+        found_at(&fleet, "host0") == "10.77.0.50:2377 10.77.0.50"
+    });
+    fleet.lan.renumber(1, "10.77.0.51");
+    fleet.hosts[2].until("so is the other", || {
+        found_at(&fleet, "host1") == "10.77.0.51:2377 10.77.0.51"
+    });
+    for at in 0..3 {
+        fleet.until_managers(at, "all are there", |managers| {
+            let led = managers.iter().filter(|status| *status == "Leader");
+            let followed = managers.iter().filter(|status| *status == "Reachable");
+            (led.count(), followed.count()) == (1, 2)
+        });
+        fleet.create_soon(at, &format!("after{at}"));
+    }
+    fleet.hosts[2].until("all nodes are ready", || {
+        (0..4).all(|number| fleet.node_at(2, number, "Status") == "Ready")
+    });
+    // Who had its session at an address that is gone needs longer than it may be silent to notice.
+    fleet.hosts[2].until("every task runs", || {
+        fleet.spread_at(2, "web").iter().sum::<usize>() == 4
+    });
+}

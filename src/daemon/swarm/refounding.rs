@@ -85,6 +85,7 @@ fn move_to(member: &mut Member, init: &Init) -> Result<(), SwarmError> {
         let address = address::advertised(&init.advertise, listen)?;
         member.address = address.ip().to_string();
         member.port = address.port();
+        member.follows = false;
     }
     Ok(())
 }

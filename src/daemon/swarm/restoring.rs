@@ -49,6 +49,7 @@ impl Swarm {
             port: address.port(),
             raft_id: Some(raft_id),
             managers: Vec::new(),
+            follows: order.advertise.is_empty(),
         };
         let (mut store, _) = site.open_store().await?;
         let held = blocking(move || {

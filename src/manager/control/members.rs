@@ -7,7 +7,7 @@ use crate::manager::control::Presence;
 use crate::manager::draft::Draft;
 use crate::model::change::Change;
 use crate::model::id::NodeId;
-use crate::model::object::{ManagerMember, Node};
+use crate::model::object::{ManagerMember, Node, NodeStatus};
 use crate::model::spec::node::Role;
 use crate::model::state::State;
 use crate::wire::control::{ObjectKind, Refusal, Response};
@@ -63,8 +63,17 @@ pub fn take_seat(
     };
     let member = ManagerMember { raft_id, address };
     if node.manager.as_ref() != Some(&member) {
+        let found_at = member.address.parse().ok();
+        let found_at = found_at.map(|at: SocketAddr| at.ip().to_string());
         let manager = Some(member);
         draft.push(Change::SetManager { id, manager });
+        if let Some(address) = found_at.filter(|at| *at != node.status.address) {
+            let status = NodeStatus {
+                address,
+                ..node.status.clone()
+            };
+            draft.push(Change::SetNodeStatus { id, status });
+        }
     }
     let members = draft.state().managers();
     Ok(Response::Seat {
