@@ -20,9 +20,9 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether it concerns one container of the host, or its commands.
+    /// Whether it concerns containers of the host, or their commands.
     pub fn is_for_managers(&self) -> bool {
-        let starts = ["/containers/{id}/", "/exec/{id}/"];
+        let starts = ["/containers/{id}/", "/exec/{id}/", "/skep/logs/"];
         starts.iter().any(|start| self.pattern.starts_with(start))
     }
 }
@@ -139,6 +139,8 @@ const ROUTES: &[Route] = routes! {
     POST   "/exec/{id}/start"                exec::start;
     POST   "/exec/{id}/resize"               exec::resize;
     GET    "/exec/{id}/json"                 exec::inspect;
+
+    GET    "/skep/logs/{kind}/{id}"          logs::lines;
 
     POST   "/build"                          disk::not_here;
     POST   "/build/prune"                    disk::prune_builds;

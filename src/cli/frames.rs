@@ -6,6 +6,8 @@ use crate::cli::client::Download;
 use crate::cli::failure::Failure;
 
 const HEADER_BYTES: usize = 8;
+/// The stream on which the daemon says why there is no more.
+const SYSTEM_ERROR: u8 = 3;
 const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// Which of a program's outputs it is.
@@ -45,6 +47,14 @@ impl Frames {
             return Ok(None);
         }
         self.waiting.advance(HEADER_BYTES);
+        if stream == SYSTEM_ERROR {
+            let text = self.waiting.split_to(length);
+            let text = String::from_utf8_lossy(&text);
+            let text = text.trim_end();
+            return Err(Failure::Reported(format!(
+                "error from daemon in stream: {text}"
+            )));
+        }
         let stream = if stream == 2 {
             Stream::Error
         } else {
@@ -98,6 +108,10 @@ mod tests {
         let mut frames = Frames::default();
         frames.push(b"plain text");
         assert!(frames.take().is_err());
+        let mut frames = Frames::default();
+        frames.push(b"\x03\0\0\0\0\0\0\x04why\n");
+        let error = frames.take().unwrap_err().to_string();
+        assert_eq!(error, "error from daemon in stream: why");
         let mut frames = Frames::default();
         frames.push(b"\x01\0\0\0\xff\0\0\0");
         assert!(frames.take().is_err());

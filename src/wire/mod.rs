@@ -4,6 +4,7 @@
 //! Everything can be sent: a frame is a protocol version, then postcard, and has a limit.
 
 pub mod frame;
+pub mod log;
 pub mod greeting;
 pub mod dependency;
 pub mod reach;

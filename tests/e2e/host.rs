@@ -179,13 +179,17 @@ impl Host {
     }
 
     pub fn try_skep(&self, args: &[&str]) -> Output {
+        self.skep_command(args).output().expect("skep runs")
+    }
+
+    pub fn skep_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(SKEP);
         command
             .args(["-H", &self.socket()])
             .args(args)
             .env("DOCKER_CONFIG", self.path("docker-config"))
             .stdin(Stdio::null());
-        command.output().expect("skep runs")
+        command
     }
 
     /// Runs the `docker` CLI against this host and gives its output, which must be a success.

@@ -1,8 +1,10 @@
 //! What is asked of a manager about the tasks of other nodes.
 
+use std::collections::BTreeSet;
+
 use crate::docker_cli::terminal;
 use crate::fleet::{Fleet, container_count};
-use crate::host::Host;
+use crate::host::{Host, Lines};
 use crate::tools;
 
 /// The name of the container of a service's task on a host.
@@ -86,4 +88,72 @@ fn commands_run_in_tasks_of_other_nodes_from_any_manager() {
         error.contains("node host3 is not available: it is down"),
         "{error}"
     );
+}
+
+/// How many hosts' tasks have said who they are.
+fn speakers(log: &str) -> usize {
+    let said = log.lines().filter(|line| line.contains("I am "));
+    said.collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn logs_of_a_service_come_from_all_nodes_and_a_missing_one_is_named() {
+    let Some(mut fleet) = Fleet::start("logs", 3) else {
+        return;
+    };
+    let created = fleet.try_create_at(0, "web", "3");
+    assert!(created.status.success(), "{created:?}");
+    let manager = &fleet.hosts[0];
+    manager.until("the tasks are spread", || fleet.spread("web") == [1; 3]);
+    let raw = || manager.skep(&["service", "logs", "--raw", "web"]);
+    manager.until("all have spoken", || speakers(&raw()) == 3);
+    let named = manager.skep(&["service", "logs", "--timestamps", "--tail=1", "web"]);
+    for number in 0..3 {
+        let host = format!("@{} ", fleet.lan.seat(number).hostname);
+        assert_eq!(named.matches(&host).count(), 1, "{named}");
+    }
+    let mut stamps: Vec<_> = named
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let as_they_came = stamps.clone();
+    stamps.sort_unstable();
+    assert_eq!(stamps, as_they_came);
+    let task = container_on(&fleet, "web", 2);
+    let task = task.rsplit('.').next().unwrap_or_default();
+    assert_eq!(
+        speakers(&manager.skep(&["service", "logs", "--raw", task])),
+        1
+    );
+    for cli in tools::docker_clis() {
+        assert_eq!(
+            speakers(&manager.docker(cli, &["service", "logs", "--raw", "web"])),
+            3
+        );
+    }
+
+    let followed = Lines::of(manager.skep_command(&["service", "logs", "-f", "--raw", "web"]));
+    (0..3).for_each(|_| drop(followed.until("I am ")));
+    manager.skep(&["service", "scale", "--detach", "web=6"]);
+    (0..3).for_each(|_| drop(followed.until("I am ")));
+
+    fleet.hosts[2].kill_daemon();
+    let manager = &fleet.hosts[0];
+    manager.until("it is down", || fleet.node_at(0, 2, "Status") == "Down");
+    let rest = manager.try_skep(&["service", "logs", "--raw", "web"]);
+    let error = String::from_utf8_lossy(&rest.stderr).into_owned();
+    assert!(error.contains("incomplete log stream"), "{error}");
+    assert!(error.contains("node host2 is not available"), "{error}");
+    assert_eq!(rest.status.code(), Some(1));
+    assert!(speakers(&String::from_utf8_lossy(&rest.stdout)) >= 4);
+    for cli in tools::docker_clis() {
+        let rest = manager.try_docker(cli, &["service", "logs", "--raw", "web"]);
+        let error = String::from_utf8_lossy(&rest.stderr).into_owned();
+        assert!(error.contains("node host2 is not available"), "{error}");
+    }
+    // Its tasks run elsewhere, and are part of what is followed.
+    (0..2).for_each(|_| drop(followed.until("I am ")));
+    fleet.hosts[2].start_daemon();
+    fleet.until_ready(3);
+    drop(followed);
 }

@@ -1,19 +1,19 @@
-//! Logs of containers, services and tasks, as far as they run on this host.
+//! Logs of containers of this host, and of services and tasks wherever they run.
 
-use std::rc::Rc;
-
+use futures_lite::StreamExt;
 use hyper::StatusCode;
 
-use crate::api::answer::{self, Answer};
+use crate::api::answer::{self, Answer, Broken};
 use crate::api::call::Call;
-use crate::api::containers::{NODE_ID, SERVICE_ID, TASK_ID, find};
+use crate::api::containers::{SERVICE_ID, TASK_ID, find};
 use crate::api::endpoints::odd_answer;
 use crate::api::failure::Failure;
-use crate::api::log_stream::{LogQuery, of_container, of_many};
+use crate::api::log_lines::{Chosen, Local};
+use crate::api::log_stream::{LogQuery, of_container};
+use crate::api::log_swarm::{Subject, everywhere};
 use crate::api::version::ApiVersion;
 use crate::model::logging::Logging;
 use crate::model::spec::task::TaskSpec;
-use crate::runtime::listing::Listed;
 use crate::runtime::plan::LogPlan;
 use crate::wire::control::{Request, Response};
 
@@ -38,8 +38,8 @@ pub async fn service(call: Call) -> Result<Answer, Failure> {
     };
     let spec = &view.service.spec.task;
     check_read(is_unread(spec))?;
-    let tty = spec.container.tty;
-    many(&call, query, SERVICE_ID, view.service.id.to_string(), tty)
+    let subject = Subject::Service(view.service.id);
+    many(&call, query, subject, spec.container.tty).await
 }
 
 pub async fn task(call: Call) -> Result<Answer, Failure> {
@@ -48,13 +48,8 @@ pub async fn task(call: Call) -> Result<Answer, Failure> {
         return Err(odd_answer());
     };
     check_read(is_unread(&task.spec))?;
-    many(
-        &call,
-        query,
-        TASK_ID,
-        task.id.to_string(),
-        task.spec.container.tty,
-    )
+    let subject = Subject::Task(task.id);
+    many(&call, query, subject, task.spec.container.tty).await
 }
 
 /// Whether the log driver keeps nothing.
@@ -70,31 +65,34 @@ fn check_read(is_unread: bool) -> Result<(), Failure> {
     }
 }
 
-fn many(
+async fn many(
     call: &Call,
     query: LogQuery,
-    label: &'static str,
-    value: String,
+    subject: Subject,
     tty: bool,
 ) -> Result<Answer, Failure> {
-    let chosen = Rc::new(move |container: &Listed| {
-        container
-            .plan
-            .labels
-            .get(label)
-            .is_some_and(|found| *found == value)
-    });
-    let stream = of_many(call.context.clone(), chosen, query, details)?;
+    let stream = everywhere(call.context.clone(), subject, query, tty).await?;
     Ok(answer::stream(content_type(call, tty), stream))
 }
 
-/// Which task a line is from, as Docker's clients read it.
-fn details(container: &Listed) -> String {
-    let pairs = [NODE_ID, SERVICE_ID, TASK_ID].map(|label| {
-        let value = container.plan.labels.get(label).map_or("", String::as_str);
-        format!("{label}={value}")
+/// The lines that this host has of a service or a task, for a manager.
+pub async fn lines(call: Call) -> Result<Answer, Failure> {
+    let LogQuery { wanted, .. } = LogQuery::read(&call.query)?;
+    let label = match call.name() {
+        "service" => SERVICE_ID,
+        "task" => TASK_ID,
+        other => return Err(Failure::not_found(format!("a {other} has no log"))),
+    };
+    let value = call.parameters.get(1).cloned().unwrap_or_default();
+    let lines = Local::open(call.context.clone(), Chosen { label, value }, wanted)?;
+    let lines = lines.map(|line| {
+        let line = line?.encode();
+        line.map_or_else(
+            |error| Err(Broken(error.to_string())),
+            |line| Ok(line.into()),
+        )
     });
-    pairs.join(",")
+    Ok(answer::stream("application/octet-stream", lines))
 }
 
 fn content_type(call: &Call, tty: bool) -> &'static str {
