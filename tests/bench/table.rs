@@ -4,7 +4,7 @@
 //! their own (a loop device, whose counters give the bytes that reach the device, journal
 //! included), and run the same image. Needs root; Docker is measured where `dockerd` is installed,
 //! and a lone container also with runc where that is. `cargo bench -- scheduler` measures the
-//! scheduler alone, which needs neither.
+//! scheduler alone, which needs neither, and `cargo bench -- overlay` what a tunnel carries.
 
 mod engine;
 mod figures;
@@ -12,6 +12,7 @@ mod http;
 #[path = "../e2e/image.rs"]
 mod image;
 mod lone;
+mod overlay;
 mod scheduler;
 
 use engine::{Docker, Skep};
@@ -21,6 +22,9 @@ fn main() {
     let wanted: Vec<_> = std::env::args().skip(1).collect();
     if wanted.iter().any(|word| word == "scheduler") {
         return scheduler::measure();
+    }
+    if wanted.iter().any(|word| word == "overlay") {
+        return overlay::measure();
     }
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED: the figures need root");
@@ -36,6 +40,7 @@ fn main() {
         println!("dockerd is not installed: no figures to compare with");
     }
     print(&skep, docker.as_ref(), lone);
+    overlay::measure();
     scheduler::measure();
 }
 
