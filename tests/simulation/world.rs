@@ -53,6 +53,8 @@ pub struct World {
     pub now: Time,
     pub dice: Rng,
     pub faults: Faults,
+    /// Nothing fails any more: who was asked to stop comes back at once (seed 534).
+    pub is_healed: bool,
     pub net: Net,
     pub seats: Vec<Seat>,
     pub hosts: Vec<Host>,
@@ -130,6 +132,7 @@ impl World {
             now: founding.at,
             dice,
             faults: Faults::default(),
+            is_healed: false,
             net: Net::default(),
             seats,
             hosts,

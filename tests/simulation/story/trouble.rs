@@ -219,6 +219,7 @@ impl Story {
 
     /// Nothing goes wrong any more, and what is off comes back.
     pub(super) fn heal(&mut self) {
+        self.world.is_healed = true;
         self.world.faults = Faults {
             latency_ms: 10,
             ..Faults::default()

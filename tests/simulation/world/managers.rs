@@ -132,7 +132,12 @@ impl World {
             Effect::CloseSession(session) => self.end_down(session),
             Effect::Reply(id, answer) => self.answered(id, answer),
             Effect::Publish(_) => {}
-            Effect::Stopped => self.kill_manager(seat, false),
+            Effect::Stopped => {
+                self.kill_manager(seat, false);
+                if self.is_healed {
+                    self.start_manager(seat);
+                }
+            }
             Effect::Fatal(fatal) => panic!("{fatal}"),
         }
     }
