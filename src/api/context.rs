@@ -88,9 +88,8 @@ pub trait Cluster {
 
     /// Makes this host, which is in no swarm, the only manager of the one that a backup is of;
     /// answers this node's id.
-    fn restore(&self, restore: Restore) -> BoxedLocal<Result<NodeId, ClusterError>> {
-        let why = format!("this host cannot be found at {}", restore.listen);
-        Box::pin(ready(Err(ClusterError::Failed(why))))
+    fn restore(&self, _restore: Restore) -> BoxedLocal<Result<NodeId, ClusterError>> {
+        Box::pin(ready(Err(ClusterError::NotInSwarm)))
     }
 }
 

@@ -23,23 +23,11 @@ pub const INIT: Command = Command {
     about: "Initialize a swarm",
     args: Args::None,
     flags: &[
-        Flag::new(
-            "advertise-addr",
-            Kind::Text,
-            "Advertised address (format: \"<ip|interface>[:port]\")",
-        ),
+        settings::ADVERTISE_ADDR,
         settings::AUTOLOCK,
-        Flag::new(
-            "availability",
-            Kind::Text,
-            "Availability of the node (\"active\", \"pause\", \"drain\") (default \"active\")",
-        ),
+        settings::AVAILABILITY,
         settings::CERT_EXPIRY,
-        Flag::new(
-            "data-path-addr",
-            Kind::Text,
-            "Address or interface to use for data path traffic (format: \"<ip|interface>\")",
-        ),
+        settings::DATA_PATH_ADDR,
         Flag::new(
             "data-path-port",
             Kind::One("uint32", check_u32),
@@ -62,11 +50,7 @@ pub const INIT: Command = Command {
             Kind::Switch,
             "Force create a new cluster from current state",
         ),
-        Flag::new(
-            "listen-addr",
-            Kind::One("node-addr", |_| Ok(())),
-            "Listen address (format: \"<ip|interface>[:port]\") (default 0.0.0.0:2377)",
-        ),
+        settings::LISTEN_ADDR,
         settings::MAX_SNAPSHOTS,
         settings::SNAPSHOT_INTERVAL,
         settings::TASK_HISTORY_LIMIT,

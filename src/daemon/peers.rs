@@ -134,7 +134,7 @@ impl Own {
         self.address.borrow().clone()
     }
 
-    /// It is found elsewhere from now on; whoever is called hears of it.
+    /// It is found elsewhere from now on; whoever it has something for hears of it first.
     pub fn move_to(&self, address: String) {
         self.address.replace(address);
     }
@@ -331,9 +331,15 @@ async fn lane(own: Rc<Own>, to: u64, purpose: Purpose, frames: Receiver<Vec<u8>>
     let mut again_ms = AGAIN_MS_MIN;
     let mut obstacle = String::new();
     let mut connection = None;
+    let mut told = String::new();
     while let Ok(frame) = next(&frames, &mut connection).await {
         let sent = async {
+            if told != *own.address.borrow() {
+                // The other side would go on calling where this one is no more.
+                connection = None;
+            }
             if connection.is_none() {
+                told = own.address();
                 connection = Some(own.dial(to, purpose).await?);
             }
             if let Some(connection) = &connection {

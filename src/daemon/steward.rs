@@ -2,12 +2,13 @@
 //! be a manager gets its place among them, and one that shall be none any more ends its manager.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use futures_lite::future::or;
+use futures_lite::future::{or, pending};
 
 use crate::daemon::address;
 use crate::daemon::failure::SwarmError;
@@ -25,6 +26,7 @@ use crate::host::wait::sleep;
 use crate::manager::run::{self, ManagerHandle};
 use crate::model::spec::node::Role;
 use crate::model::time::Time;
+use crate::network::netlink::moves::Moves;
 use crate::transport::end::{End, ReceiveError, SendError};
 use crate::transport::tls::dial::{Caller, DialError};
 use crate::transport::tls::listener::{ListenError, Socket};
@@ -38,8 +40,7 @@ const AGAIN_MS_MIN: u64 = 250;
 const AGAIN_MS_MAX: u64 = 60_000;
 /// The longest wait at once: a clock that was set is noticed after it.
 const WAIT_MS_MAX: u64 = 3_600_000;
-/// How often a host looks whether its address is still the one that it is known by.
-const LOOK_MS: u64 = 10_000;
+const DEAF: &str = "this node does not notice when its address changes";
 /// How long a manager may take to give this one its place.
 const SEAT_WITHIN: Duration = Duration::from_secs(15);
 
@@ -86,6 +87,13 @@ pub struct Steward {
     pub shall: Option<Roster>,
 }
 
+/// What makes the steward look again.
+enum Occasion {
+    News(Roster),
+    Moved,
+    Due,
+}
+
 /// Why this host is not what it shall be.
 #[derive(Debug, thiserror::Error)]
 enum StewardError {
@@ -124,16 +132,16 @@ impl Steward {
         let mut wake = clock::now();
         let mut again_ms = AGAIN_MS_MIN;
         let mut obstacle = String::new();
+        let mut moves = self.moves();
         loop {
-            let news = async { self.news.recv().await.ok() };
-            let due = async {
-                until(wake).await;
-                None
-            };
-            if let Some(roster) = or(news, due).await {
-                self.learn(&roster.managers);
-                self.shall = Some(roster);
-                again_ms = AGAIN_MS_MIN;
+            match self.occasion(wake, &mut moves).await {
+                Occasion::News(roster) => {
+                    self.learn(&roster.managers);
+                    self.shall = Some(roster);
+                    again_ms = AGAIN_MS_MIN;
+                }
+                Occasion::Moved => again_ms = AGAIN_MS_MIN,
+                Occasion::Due => {}
             }
             let followed = self.follow().await;
             let error = followed.as_ref().err().map(ToString::to_string);
@@ -143,12 +151,46 @@ impl Steward {
             obstacle = error.unwrap_or_default();
             if let Ok(true) = followed {
                 again_ms = AGAIN_MS_MIN;
-                wake = self.keeper.due().min(clock::now().plus_ms(LOOK_MS));
+                wake = self.keeper.due();
                 continue;
             }
             wake = clock::now().plus_ms(again_ms);
             again_ms = (2 * again_ms).min(AGAIN_MS_MAX);
         }
+    }
+
+    /// Tells when this host's addresses change, if it shall be found at another one then.
+    fn moves(&self) -> Option<Moves> {
+        let follows = self.standing.member.borrow().follows;
+        let moves = follows.then(Moves::open)?;
+        let deaf = |error: &io::Error| tracing::warn!("{DEAF}: {error}");
+        moves.inspect_err(deaf).ok()
+    }
+
+    /// Waits for the next; `moves` is gone after an error.
+    async fn occasion(&self, wake: Time, moves: &mut Option<Moves>) -> Occasion {
+        let news = async {
+            match self.news.recv().await {
+                Ok(roster) => Occasion::News(roster),
+                Err(_) => pending().await,
+            }
+        };
+        let due = async {
+            until(wake).await;
+            Occasion::Due
+        };
+        let moved = async {
+            while let Some(open) = moves {
+                if let Err(error) = open.next().await {
+                    tracing::warn!("{DEAF}: {error}");
+                    *moves = None;
+                } else if address::moved(&self.standing.member.borrow().address).is_some() {
+                    return Occasion::Moved;
+                }
+            }
+            pending().await
+        };
+        or(news, or(moved, due)).await
     }
 
     /// Keeps where the other managers are, for the next session and the next start.

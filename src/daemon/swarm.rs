@@ -161,11 +161,7 @@ impl Swarm {
     /// Begins a swarm.
     async fn found(&self, init: Init) -> Result<Parts, SwarmError> {
         let site = &self.site;
-        let address = self.listen_or(init.listen);
-        let socket = Socket::bind(address)?;
-        let listen = socket.address();
-        let listen = listen.map_err(|source| SwarmError::Listening { address, source })?;
-        let address = address::advertised(&init.advertise, listen)?;
+        let (socket, listen, address) = self.bind(init.listen, &init.advertise)?;
         let follows = init.advertise.is_empty();
         let description = site.host.description.clone();
         let (genesis, identity) = beginning::begin(init, description, address)?;
@@ -314,6 +310,20 @@ impl Swarm {
     }
 
     /// Where a manager of this host listens.
+    /// Takes the port that managers are found at: the socket, where it listens, and where others
+    /// reach it.
+    fn bind(
+        &self,
+        asked: SocketAddr,
+        advertise: &str,
+    ) -> Result<(Socket, SocketAddr, SocketAddr), SwarmError> {
+        let address = self.listen_or(asked);
+        let socket = Socket::bind(address)?;
+        let listen = socket.address();
+        let listen = listen.map_err(|source| SwarmError::Listening { address, source })?;
+        Ok((socket, listen, address::advertised(advertise, listen)?))
+    }
+
     fn listen_or(&self, asked: SocketAddr) -> SocketAddr {
         let default = self
             .site

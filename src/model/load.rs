@@ -74,14 +74,14 @@ pub fn generic_counts(resources: &[GenericResource]) -> BTreeMap<&str, i64> {
 
 /// Where the tasks of one service are.
 #[derive(Clone, Debug, Default)]
-struct Spread {
+struct PerNode {
     /// How many each node has, of those that have any.
     nodes: BTreeMap<NodeId, u32>,
     /// How many nodes have so many.
     levels: BTreeMap<u32, u32>,
 }
 
-impl Spread {
+impl PerNode {
     fn set(&mut self, node: NodeId, tasks: u32) {
         let old = match tasks {
             0 => self.nodes.remove(&node),
@@ -105,7 +105,7 @@ impl Spread {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     nodes: BTreeMap<NodeId, NodeLoad>,
-    services: BTreeMap<ServiceId, Spread>,
+    services: BTreeMap<ServiceId, PerNode>,
     unassigned: BTreeSet<(ServiceId, u64, Slot, TaskId)>,
     /// How many tasks of a service have failed on a node, as far as they are kept.
     failed: BTreeMap<(ServiceId, NodeId), u32>,
@@ -120,16 +120,16 @@ impl Load {
 
     /// How many tasks of a service a node has.
     pub fn of_service(&self, service: ServiceId, node: NodeId) -> u32 {
-        let spread = self.services.get(&service);
-        let tasks = spread.and_then(|spread| spread.nodes.get(&node));
+        let per_node = self.services.get(&service);
+        let tasks = per_node.and_then(|per_node| per_node.nodes.get(&node));
         tasks.copied().unwrap_or(0)
     }
 
     /// The fewest tasks of a service that one of so many nodes has.
     pub fn least_of_service(&self, service: ServiceId, nodes: usize) -> u32 {
-        let spread = self.services.get(&service);
-        let everywhere = spread.filter(|spread| spread.nodes.len() >= nodes);
-        let least = everywhere.and_then(|spread| spread.levels.first_key_value());
+        let per_node = self.services.get(&service);
+        let everywhere = per_node.filter(|per_node| per_node.nodes.len() >= nodes);
+        let least = everywhere.and_then(|per_node| per_node.levels.first_key_value());
         least.map_or(0, |(tasks, _)| *tasks)
     }
 
@@ -211,10 +211,10 @@ impl Load {
                 }
             };
             load.tasks = step(load.tasks);
-            let spread = self.services.entry(task.service).or_default();
-            let tasks = step(spread.nodes.get(&node).copied().unwrap_or(0));
-            spread.set(node, tasks);
-            if spread.nodes.is_empty() {
+            let per_node = self.services.entry(task.service).or_default();
+            let tasks = step(per_node.nodes.get(&node).copied().unwrap_or(0));
+            per_node.set(node, tasks);
+            if per_node.nodes.is_empty() {
                 self.services.remove(&task.service);
             }
         }

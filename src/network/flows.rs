@@ -24,10 +24,10 @@ impl<'a> Change<'a> {
     pub fn between(before: Option<&Rules>, now: &'a Rules) -> Option<Self> {
         static NONE: Rules = Rules::none();
         let is_same = |before: &Rules| before.services == now.services && before.ports == now.ports;
-        if before.is_some_and(is_same) {
+        let before = before.unwrap_or(&NONE);
+        if is_same(before) {
             return None;
         }
-        let before = before.unwrap_or(&NONE);
         let leads = |rules: &Rules| -> (BTreeSet<Ipv4Addr>, BTreeSet<u16>) {
             let addresses = rules.services.iter().filter(|(_, tasks)| !tasks.is_empty());
             let ports = rules.ports.iter().filter(|((protocol, _), targets)| {

@@ -11,7 +11,8 @@ use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
 use crate::cli::env_file::file as file_failure;
 use crate::cli::failure::Failure;
-use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
+use crate::cli::flags::{Args, Command, Parsed};
+use crate::cli::swarm::settings;
 use crate::host::wait::blocking;
 
 /// `swarm backup`.
@@ -30,18 +31,7 @@ pub const RESTORE: Command = Command {
     usage: "[OPTIONS] FILE",
     about: "Go on with a swarm from a backup, as its only manager",
     args: Args::Exactly(1),
-    flags: &[
-        Flag::new(
-            "advertise-addr",
-            Kind::Text,
-            "Advertised address (format: \"<ip|interface>[:port]\")",
-        ),
-        Flag::new(
-            "listen-addr",
-            Kind::One("node-addr", |_| Ok(())),
-            "Listen address (format: \"<ip|interface>[:port]\") (default 0.0.0.0:2377)",
-        ),
-    ],
+    flags: &[settings::ADVERTISE_ADDR, settings::LISTEN_ADDR],
     run: Run(|context, parsed| Box::pin(restore(context, parsed))),
 };
 

@@ -7,7 +7,7 @@ use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
-use crate::cli::swarm::availability;
+use crate::cli::swarm::{availability, settings};
 
 /// `swarm join`.
 pub const JOIN: Command = Command {
@@ -16,26 +16,10 @@ pub const JOIN: Command = Command {
     about: "Join a swarm as a node and/or manager",
     args: Args::Exactly(1),
     flags: &[
-        Flag::new(
-            "advertise-addr",
-            Kind::Text,
-            "Advertised address (format: \"<ip|interface>[:port]\")",
-        ),
-        Flag::new(
-            "availability",
-            Kind::Text,
-            "Availability of the node (\"active\", \"pause\", \"drain\") (default \"active\")",
-        ),
-        Flag::new(
-            "data-path-addr",
-            Kind::Text,
-            "Address or interface to use for data path traffic (format: \"<ip|interface>\")",
-        ),
-        Flag::new(
-            "listen-addr",
-            Kind::One("node-addr", |_| Ok(())),
-            "Listen address (format: \"<ip|interface>[:port]\") (default 0.0.0.0:2377)",
-        ),
+        settings::ADVERTISE_ADDR,
+        settings::AVAILABILITY,
+        settings::DATA_PATH_ADDR,
+        settings::LISTEN_ADDR,
         Flag::new("token", Kind::Text, "Token for entry into the swarm"),
     ],
     run: Run(|context, parsed| Box::pin(join(context, parsed))),

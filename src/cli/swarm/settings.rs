@@ -1,4 +1,4 @@
-//! `swarm update`, and the settings that it has in common with `swarm init`.
+//! `swarm update`, and the flags that several commands of `swarm` have.
 
 use serde_json::Value;
 
@@ -11,20 +11,40 @@ use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
 use crate::cli::help;
 use crate::cli::swarm::unlock;
 
+pub(super) const ADVERTISE_ADDR: Flag = Flag::new(
+    "advertise-addr",
+    Kind::Text,
+    "Advertised address (format: \"<ip|interface>[:port]\")",
+);
 pub(super) const AUTOLOCK: Flag = Flag::new(
     "autolock",
     Kind::Switch,
     "Enable manager autolocking (requiring an unlock key to start a stopped manager)",
+);
+pub(super) const AVAILABILITY: Flag = Flag::new(
+    "availability",
+    Kind::Text,
+    "Availability of the node (\"active\", \"pause\", \"drain\") (default \"active\")",
 );
 pub(super) const CERT_EXPIRY: Flag = Flag::new(
     "cert-expiry",
     Kind::Duration,
     "Validity period for node certificates (ns|us|ms|s|m|h) (default 2160h0m0s)",
 );
+pub(super) const DATA_PATH_ADDR: Flag = Flag::new(
+    "data-path-addr",
+    Kind::Text,
+    "Address or interface to use for data path traffic (format: \"<ip|interface>\")",
+);
 pub(super) const DISPATCHER_HEARTBEAT: Flag = Flag::new(
     "dispatcher-heartbeat",
     Kind::Duration,
     "Dispatcher heartbeat period (ns|us|ms|s|m|h) (default 5s)",
+);
+pub(super) const LISTEN_ADDR: Flag = Flag::new(
+    "listen-addr",
+    Kind::One("node-addr", |_| Ok(())),
+    "Listen address (format: \"<ip|interface>[:port]\") (default 0.0.0.0:2377)",
 );
 pub(super) const MAX_SNAPSHOTS: Flag = Flag::new(
     "max-snapshots",

@@ -2,7 +2,6 @@
 //! manager.
 
 use crate::api::context::Restore;
-use crate::daemon::address;
 use crate::daemon::failure::SwarmError;
 use crate::daemon::identity::Identity;
 use crate::daemon::member::Member;
@@ -14,16 +13,11 @@ use crate::host::wait::blocking;
 use crate::manager::refound::{Newcomer, Survivor, refound};
 use crate::manager::run::StartError;
 use crate::model::id::NodeId;
-use crate::transport::tls::listener::Socket;
 
 impl Swarm {
     pub(super) async fn restored(&self, order: Restore) -> Result<Parts, SwarmError> {
         let site = &self.site;
-        let address = self.listen_or(order.listen);
-        let socket = Socket::bind(address)?;
-        let listen = socket.address();
-        let listen = listen.map_err(|source| SwarmError::Listening { address, source })?;
-        let address = address::advertised(&order.advertise, listen)?;
+        let (socket, listen, address) = self.bind(order.listen, &order.advertise)?;
         let identity = Identity::generate()?;
         let mut rng = Rng::from_entropy()?;
         let (node, raft_id) = (NodeId(rng.next_u128()), rng.next_u64().max(1));

@@ -4,6 +4,7 @@
 pub mod message;
 pub mod link;
 pub mod connections;
+pub mod moves;
 pub mod nftables;
 
 use std::io;
