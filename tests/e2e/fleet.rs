@@ -109,6 +109,8 @@ impl Fleet {
             name,
             "--replicas",
             replicas,
+            "--stop-grace-period",
+            "1s",
             "bb:1",
             "sh",
             "-c",
