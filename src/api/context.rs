@@ -12,6 +12,7 @@ use futures_lite::future::{BoxedLocal, ready};
 use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::identity::token::Token;
+use crate::identity::unlock::UnlockKey;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
 use crate::manager::backup::Backup;
@@ -80,6 +81,11 @@ pub trait Cluster {
 
     /// Takes this host out of its swarm. A manager goes only if `force` says so.
     fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>>;
+
+    /// Lets this host's manager, which is locked, go on.
+    fn unlock(&self, _unlock: UnlockKey) -> BoxedLocal<Result<(), ClusterError>> {
+        Box::pin(ready(Err(ClusterError::NotPartOfSwarm)))
+    }
 
     /// The whole state of the swarm, as this host's manager has it.
     fn backup(&self) -> BoxedLocal<Result<Backup, ClusterError>> {
@@ -218,6 +224,20 @@ pub enum ClusterError {
     Worker,
     #[error("This node is not part of a swarm")]
     NotPartOfSwarm,
+    #[error(
+        "Swarm is encrypted and needs to be unlocked before it can be used. Please use \"docker \
+         swarm unlock\" to unlock it."
+    )]
+    Locked,
+    #[error(
+        "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this \
+         message."
+    )]
+    StillLocked,
+    #[error("swarm is not locked")]
+    NotLocked,
+    #[error("swarm could not be unlocked: invalid key provided")]
+    WrongUnlockKey,
     #[error(
         "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and \
          join another one."

@@ -81,6 +81,7 @@ impl From<Refusal> for Failure {
             | Refusal::NoSubnet(_)
             | Refusal::Unreachable(_)
             | Refusal::Rotating
+            | Refusal::NoUnlockKey
             | Refusal::Impossible(..) => StatusCode::BAD_REQUEST,
             Refusal::Predefined(_) => StatusCode::FORBIDDEN,
             // Docker answers 500 here, and clients know the text.
@@ -103,9 +104,13 @@ impl From<ClusterError> for Failure {
             ClusterError::Refused(refusal) => refusal.into(),
             ClusterError::Address { .. } => Self::bad(error),
             ClusterError::Failed(_) => Self::internal(error),
+            ClusterError::NotLocked => Self::conflict(error),
+            ClusterError::WrongUnlockKey => Self::bad(error),
             ClusterError::NotInSwarm
             | ClusterError::Worker
             | ClusterError::NotPartOfSwarm
+            | ClusterError::Locked
+            | ClusterError::StillLocked
             | ClusterError::AlreadyInSwarm
             | ClusterError::StillManager(_)
             | ClusterError::NoStream(_)

@@ -110,7 +110,7 @@ pub struct Payload {
     content: &'static str,
     body: UnsyncBoxBody<Bytes, io::Error>,
     /// Who asks a registry through the daemon.
-    registry_auth: Option<HeaderValue>,
+    secret: Option<(&'static str, HeaderValue)>,
 }
 
 impl Payload {
@@ -118,17 +118,23 @@ impl Payload {
         Self {
             content,
             body,
-            registry_auth: None,
+            secret: None,
         }
     }
 
     /// With credentials for a registry.
     #[must_use]
-    pub fn signed(mut self, registry_auth: Option<String>) -> Self {
-        let value = registry_auth.and_then(|auth| HeaderValue::from_str(&auth).ok());
-        self.registry_auth = value.map(|mut value| {
+    pub fn signed(self, registry_auth: Option<String>) -> Self {
+        self.with_secret("x-registry-auth", registry_auth)
+    }
+
+    /// With a header that nobody else may see.
+    #[must_use]
+    pub fn with_secret(mut self, name: &'static str, secret: Option<String>) -> Self {
+        let value = secret.and_then(|secret| HeaderValue::from_str(&secret).ok());
+        self.secret = value.map(|mut value| {
             value.set_sensitive(true);
-            value
+            (name, value)
         });
         self
     }
@@ -333,8 +339,8 @@ impl Client {
             .uri(path)
             .header(HOST, "skep");
         request = request.header(CONTENT_TYPE, body.content);
-        if let Some(auth) = body.registry_auth {
-            request = request.header("x-registry-auth", auth);
+        if let Some((name, value)) = body.secret {
+            request = request.header(name, value);
         }
         if upgrade {
             request = request.header(CONNECTION, "Upgrade").header(UPGRADE, "tcp");

@@ -113,6 +113,7 @@ pub const COMMANDS: &[&Command] = &[
     &swarm::ca::CA,
     &swarm::settings::UPDATE,
     &swarm::token::JOIN_TOKEN,
+    &swarm::unlock::UNLOCK,
     &swarm::unlock::UNLOCK_KEY,
     &system::DIAL_STDIO,
     &version::VERSION,

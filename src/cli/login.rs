@@ -1,6 +1,6 @@
 //! `login` and `logout`: credentials for registries.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use serde_json::json;
 
@@ -9,7 +9,8 @@ use crate::cli::context::{Context, print, print_error_bytes};
 use crate::cli::credentials::{Keychain, key_of, registry_of};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
-use crate::cli::terminal::{self, Silent};
+use crate::cli::question;
+use crate::cli::terminal;
 
 const PASSWORD_BYTES_MAX: u64 = 1 << 20;
 
@@ -101,19 +102,12 @@ fn asked(parsed: &Parsed) -> Result<(String, String), Failure> {
         Some(username) => username,
         None => {
             print("Username: ")?;
-            line()?
+            question::line()?
         }
     };
     let password = match given("password") {
         Some(password) => password,
-        None => {
-            print("Password: ")?;
-            let silent = Silent::start().map_err(unread)?;
-            let password = line();
-            drop(silent);
-            print("\n")?;
-            password?
-        }
+        None => question::secret("Password: ")?,
     };
     if username.is_empty() {
         return Err(Failure::Conflict("username is empty"));
@@ -131,12 +125,6 @@ fn piped() -> Result<String, Failure> {
     input.read_to_string(&mut text).map_err(unread)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
-}
-
-fn line() -> Result<String, Failure> {
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(unread)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn warn(text: &str) -> Result<(), Failure> {

@@ -89,7 +89,12 @@ async fn init(context: Context, parsed: Parsed) -> Result<(), Failure> {
     print(&format!(
         "To add a manager to this swarm, run '{program} swarm join-token manager' and follow the \
          instructions.\n"
-    ))
+    ))?;
+    if parsed.on("autolock") {
+        print("\n")?;
+        unlock::show(&context).await?;
+    }
+    Ok(())
 }
 
 async fn leave(context: Context, parsed: Parsed) -> Result<(), Failure> {

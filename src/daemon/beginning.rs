@@ -11,7 +11,7 @@ use crate::identity::founding::found;
 use crate::manager::genesis::Genesis;
 use crate::model::id::{ClusterId, NodeId};
 use crate::model::spec::node::NodeDescription;
-use crate::model::trust::TokenSecret;
+use crate::model::trust::{TokenSecret, UnlockSecret};
 
 /// The raft id of the first manager of a swarm.
 const FIRST_RAFT_ID: u64 = 1;
@@ -44,6 +44,10 @@ pub fn begin(
     };
     let mut rng = Rng::from_entropy()?;
     let (worker, manager) = (TokenSecret(random()?), TokenSecret(random()?));
+    let mut trust = found(clock::now(), random()?, worker, manager)?;
+    if init.spec.autolock_managers {
+        trust.unlock = Some(UnlockSecret(random()?));
+    }
     let identity = Identity::generate()?;
     let genesis = Genesis {
         cluster: ClusterId(rng.next_u128()),
@@ -61,7 +65,7 @@ pub fn begin(
         manager_address: address.to_string(),
         raft_id: FIRST_RAFT_ID,
         key: Some(identity.digest()),
-        trust: found(clock::now(), random()?, worker, manager)?,
+        trust,
     };
     Ok((genesis, identity))
 }

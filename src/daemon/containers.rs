@@ -20,7 +20,7 @@ use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
 use crate::daemon::attach::{self, AttachError, attach};
 use crate::daemon::files::{FilesError, files, filled};
-use crate::daemon::holders::Holders;
+use crate::daemon::holders::{Holders, bring};
 use crate::daemon::left::{condition, health, is_running, seen, seen_health};
 use crate::daemon::logging::{self, LogError};
 use crate::daemon::networks::{HostNetworks, network, order};
@@ -63,7 +63,7 @@ pub struct HostContainers {
     pub runtime: Rc<Runtime>,
     pub registries: Rc<Registries>,
     /// Who has images that this host lacks.
-    pub holders: Rc<Holders>,
+    pub holders: Option<Rc<Holders>>,
     pub volumes: Volumes,
     /// Told what happens to containers.
     pub events: Rc<Events>,
@@ -355,7 +355,7 @@ impl HostContainers {
         let name = &task.spec.container.image;
         let auth = AuthConfig::read(task.registry_auth.0.as_bytes());
         let credentials = auth.unwrap_or_default().credentials();
-        let others = async |reference: &Reference| self.holders.bring(name, reference).await;
+        let others = async |reference: &Reference| bring(&self.holders, name, reference).await;
         let image = self.registries.obtain(name, &credentials, others).await?;
         let (host, its) = (Platform::host(), image.config.platform());
         if host.rank(&its).is_none() {

@@ -10,6 +10,7 @@ use crate::daemon::containers::ContainersError;
 use crate::daemon::identity::IdentityError;
 use crate::daemon::joining::JoinError;
 use crate::daemon::record::RecordError;
+use crate::daemon::vault::VaultError;
 use crate::host::rng::EntropyError;
 use crate::identity::key::KeyError;
 use crate::manager::run::{RunError, StartError};
@@ -29,6 +30,8 @@ pub enum SwarmError {
     Lock(#[from] LockError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]

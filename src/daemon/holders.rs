@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,18 @@ struct Holder<'a> {
     end: Option<End<ToHolder, FromHolder>>,
 }
 
+/// Brings the image that a task names, if this host can ask others and one has it; its id.
+pub async fn bring(
+    holders: &Option<Rc<Holders>>,
+    name: &str,
+    reference: &Reference,
+) -> Result<Option<Digest>, TakeError> {
+    match holders {
+        Some(holders) => holders.bring(name, reference).await,
+        None => Ok(None),
+    }
+}
+
 impl Holders {
     pub fn new(images: Arc<ImageStore>, keyring: Keyring, managers: Vec<SocketAddr>) -> Self {
         Self {
@@ -80,11 +93,7 @@ impl Holders {
     }
 
     /// Brings the image that a task names, if one of the hosts has it; its id.
-    pub async fn bring(
-        &self,
-        name: &str,
-        reference: &Reference,
-    ) -> Result<Option<Digest>, TakeError> {
+    async fn bring(&self, name: &str, reference: &Reference) -> Result<Option<Digest>, TakeError> {
         let mut failure = None;
         for address in self.trusted() {
             let mut holder = Holder {

@@ -1,18 +1,16 @@
 //! What this host is known by: its key, and the certificate that a manager gave it. The key is kept
 //! before anybody is asked for a certificate, so a host that has to ask twice is one node.
 
-use std::path::Path;
-
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::record::{Kind, RecordError};
+use crate::daemon::vault::{Vault, VaultError};
 use crate::identity::certificate::{CertificateError, Dates, Peer, verify};
 use crate::identity::key::{KeyError, PrivateKey, public_digest};
 use crate::identity::roots::issuer;
 use crate::manager::run::ManagerHandle;
 use crate::model::id::NodeId;
-use crate::model::trust::Hidden;
 use crate::transport::tls::credentials::Credentials;
 use crate::wire::control::{Refusal, Request, Response};
 use crate::wire::join::{Certified, Shown};
@@ -21,6 +19,8 @@ const FILE: Kind = Kind {
     name: "identity",
     hint: "remove it, and this host gets a new key",
 };
+
+const ABOUT: &[u8] = b"node key";
 
 /// A key, and the certificate for it once there is one.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub struct Identity {
 /// What the file holds.
 #[derive(Serialize, Deserialize)]
 struct Record {
-    key: Hidden,
+    /// In PKCS #8, sealed.
+    key: Vec<u8>,
     certified: Option<Certified>,
 }
 
@@ -43,6 +44,8 @@ pub enum IdentityError {
     Record(#[from] RecordError),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     #[error("the certificate that the manager gave this node does not hold: {0}")]
     Certificate(#[from] CertificateError),
     #[error("the certificate that the manager gave this node is for another key")]
@@ -61,25 +64,25 @@ impl Identity {
         Ok(Self { key, certified })
     }
 
-    /// Reads the file of `state_dir`, if there is one.
-    pub fn load(state_dir: &Path) -> Result<Option<Self>, IdentityError> {
-        let Some(Record { key, certified }) = FILE.load(state_dir)? else {
+    /// Reads the file beside a vault, if there is one.
+    pub fn load(vault: &Vault) -> Result<Option<Self>, IdentityError> {
+        let Some(Record { key, certified }) = FILE.load(vault.dir())? else {
             return Ok(None);
         };
-        let key = PrivateKey::from_pkcs8(&key.0)?;
+        let key = PrivateKey::from_pkcs8(&vault.open_sealed(ABOUT, &key)?)?;
         Ok(Some(Self { key, certified }))
     }
 
-    pub fn store(&self, state_dir: &Path) -> Result<(), IdentityError> {
+    pub fn store(&self, vault: &Vault) -> Result<(), IdentityError> {
         let record = Record {
-            key: Hidden(self.key.pkcs8().to_vec()),
+            key: vault.seal(ABOUT, self.key.pkcs8())?,
             certified: self.certified.clone(),
         };
-        Ok(FILE.store(state_dir, &record)?)
+        Ok(FILE.store(vault.dir(), &record)?)
     }
 
-    pub fn forget(state_dir: &Path) -> Result<(), RecordError> {
-        FILE.forget(state_dir)
+    pub fn forget(vault: &Vault) -> Result<(), RecordError> {
+        FILE.forget(vault.dir())
     }
 
     /// The digest of the public key.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! STATE/id        tells this daemon from others
+//! STATE/vault     the key to what of this host's part in a swarm is sealed
 //! STATE/images/   the image store          STATE/volumes/  named volumes
 //! STATE/images.d/ archives of images that are loaded at the start
 //! STATE/member, STATE/identity, STATE/manager/, STATE/layers/  this host's part in a swarm, see
@@ -12,6 +13,7 @@
 pub mod describe;
 pub mod address;
 pub mod record;
+pub mod vault;
 pub mod lookup;
 pub mod member;
 pub mod identity;
@@ -36,6 +38,7 @@ pub mod failure;
 mod tunnels;
 pub mod site;
 mod managing;
+mod agency;
 mod steward;
 mod parts;
 pub mod swarm;
@@ -61,6 +64,7 @@ use crate::api::serve::{Serves, connection, serve};
 use crate::daemon::failure::SwarmError;
 use crate::daemon::site::Site;
 use crate::daemon::swarm::Swarm;
+use crate::daemon::vault::Vault;
 use crate::host::rng::{EntropyError, Rng};
 use crate::host::signal::Endings;
 use crate::host::wait::blocking;
@@ -175,6 +179,7 @@ pub async fn run(
     load_archives(&options, &host, &executor);
     let swarm = Rc::new(Swarm::new(Site {
         host,
+        vault: Rc::new(Vault::open(&options.state_dir).map_err(SwarmError::from)?),
         executor: executor.clone(),
         events: events.clone(),
         streams: streams_out,

@@ -3,11 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use async_channel::Sender;
 use async_executor::Task;
 
-use crate::agent::{self, Agent, Farewell};
-use crate::daemon::containers::HostContainers;
+use crate::agent::Farewell;
+use crate::daemon::agency::Agency;
 use crate::daemon::failure::SwarmError;
 use crate::daemon::holders::Holders;
 use crate::daemon::identity::Identity;
@@ -31,11 +30,9 @@ const SUMMONS_QUEUED: usize = 64;
 /// What runs on a host that is in a swarm.
 pub struct Parts {
     pub standing: Rc<Standing>,
-    farewells: Sender<Farewell>,
-    agent: Task<()>,
+    agency: Agency,
     steward: Task<()>,
-    networks: HostNetworks,
-    beside: [Task<()>; 3],
+    answering: Task<()>,
 }
 
 /// A manager to begin with.
@@ -72,7 +69,7 @@ impl Parts {
                 if identity.certified.is_none() {
                     // The swarm begins, or a crash came in between.
                     identity.renew_here(member.node, &launched.handle).await?;
-                    identity.store(&site.host.state_dir)?;
+                    identity.store(&site.vault)?;
                 }
                 let (raft_id, socket) = (beginning.raft_id, beginning.socket);
                 Some((launched, raft_id, socket, beginning.is_new))
@@ -86,9 +83,9 @@ impl Parts {
             link.set_here(Some(dialer), is_new);
             managing
         });
-        let (node, state_dir) = (member.node, site.host.state_dir.clone());
+        let node = member.node;
         let description = description(&site, &identity, &networks);
-        let keeper = Keeper::new(identity, state_dir, keyring.clone(), &mut rng);
+        let keeper = Keeper::new(identity, site.vault.clone(), keyring.clone(), &mut rng);
         let standing = Rc::new(Standing {
             member: RefCell::new(member),
             managing: RefCell::new(managing),
@@ -107,33 +104,21 @@ impl Parts {
             rng: rng.fork("steward"),
             shall: None,
         };
-        let [one, other] = networks.run(&site.executor);
-        let beside = [one, other, site.executor.spawn(Box::pin(answering))];
-        let agent = Agent::new(node, description);
-        let containers = site.containers(node, networks.clone(), holders);
-        let (farewells, agent) = start_agent(&site, agent, containers, link, rng);
+        let holders = Some(holders);
+        let agency = Agency::start(&site, node, description, networks, holders, link, rng);
         Ok(Self {
             standing,
-            farewells,
-            agent,
+            agency,
             steward: site.executor.spawn(Box::pin(steward.serve())),
-            networks,
-            beside,
+            answering: site.executor.spawn(Box::pin(answering)),
         })
     }
 
     /// Ends the agent, which says farewell to its manager, and then this host's manager.
     pub async fn end(self, farewell: Farewell) {
-        // A full queue or a closed one means that the agent is about to end anyway.
-        let _ = self.farewells.try_send(farewell);
-        self.agent.await;
+        self.agency.end(farewell).await;
         self.steward.cancel().await;
-        for task in self.beside {
-            task.cancel().await;
-        }
-        if farewell == Farewell::Leave {
-            self.networks.remove().await;
-        }
+        self.answering.cancel().await;
         self.standing.end_manager().await;
     }
 }
@@ -145,17 +130,4 @@ fn description(site: &Site, identity: &Identity, networks: &HostNetworks) -> Nod
         tunnel: Some(networks.tunnel()),
         ..site.host.description.clone()
     }
-}
-
-fn start_agent(
-    site: &Site,
-    agent: Agent,
-    containers: HostContainers,
-    link: Rc<Link>,
-    mut rng: Rng,
-) -> (Sender<Farewell>, Task<()>) {
-    let (farewells, said) = async_channel::bounded(1);
-    let rng = rng.fork("agent");
-    let agent = async move { Ok(agent::run::run(agent, rng, &containers, &*link, &said).await?) };
-    (farewells, site.watched(Box::pin(agent)))
 }

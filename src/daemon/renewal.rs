@@ -1,12 +1,13 @@
 //! This node's certificate: when the next one is due, and how it is asked for.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::or;
 
 use crate::daemon::identity::{Identity, IdentityError};
+use crate::daemon::vault::Vault;
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::host::wait::sleep;
@@ -33,7 +34,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Keeper {
     identity: Identity,
-    state_dir: PathBuf,
+    vault: Rc<Vault>,
     keyring: Keyring,
     role: Option<Role>,
     due: Time,
@@ -65,10 +66,10 @@ pub enum RenewalError {
 }
 
 impl Keeper {
-    pub fn new(identity: Identity, state_dir: PathBuf, keyring: Keyring, rng: &mut Rng) -> Self {
+    pub fn new(identity: Identity, vault: Rc<Vault>, keyring: Keyring, rng: &mut Rng) -> Self {
         let mut keeper = Self {
             identity,
-            state_dir,
+            vault,
             keyring,
             role: None,
             due: Time::default(),
@@ -137,7 +138,7 @@ impl Keeper {
         if let Some(credentials) = self.identity.credentials()? {
             self.keyring.replace(&credentials)?;
         }
-        Ok(self.identity.store(&self.state_dir)?)
+        Ok(self.identity.store(&self.vault)?)
     }
 
     /// Sees what the certificate says. If it cannot be read, the next one is due at once.

@@ -4,7 +4,7 @@
 //! STATE/member    which node this host is; without it nothing below counts
 //! STATE/identity  the node's key and certificate
 //! STATE/tunnel    the node's key for its tunnels
-//! STATE/manager/  the manager's log and state
+//! STATE/manager/  the manager's log and state, sealed as the node's key is
 //! STATE/layers/   the containers' writable layers
 //! STATE/mounts/   the layer below every image, of what is mounted over
 //! ```
@@ -28,6 +28,7 @@ use crate::daemon::holders::Holders;
 use crate::daemon::identity::Identity;
 use crate::daemon::networks::{self, HostNetworks};
 use crate::daemon::tunnels;
+use crate::daemon::vault::Vault;
 use crate::host::wait::blocking;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
@@ -59,6 +60,7 @@ pub struct Host {
 /// A host, and what tasks on it need.
 pub struct Site {
     pub host: Host,
+    pub vault: Rc<Vault>,
     pub executor: Rc<LocalExecutor<'static>>,
     pub events: Rc<Events>,
     /// Takes streams on which managers ask this host for something.
@@ -95,7 +97,7 @@ impl Site {
         &self,
         node: NodeId,
         networks: HostNetworks,
-        holders: Rc<Holders>,
+        holders: Option<Rc<Holders>>,
     ) -> HostContainers {
         HostContainers {
             runtime: self.host.runtime.clone(),
@@ -113,10 +115,10 @@ impl Site {
     }
 
     pub async fn open_store(&self) -> Result<(ManagerStore, Opened), SwarmError> {
-        let dir = self.manager_dir();
+        let (dir, sealer) = (self.manager_dir(), self.vault.sealer()?);
         blocking(move || {
             let disk = FileDisk::open(&dir)?;
-            Ok(ManagerStore::open(Arc::new(disk))?)
+            Ok(ManagerStore::open_sealed(Arc::new(disk), sealer)?)
         })
         .await
     }

@@ -335,6 +335,8 @@ impl Steward {
     async fn demote(&mut self) -> Result<(), StewardError> {
         self.link.set_here(None, false);
         self.standing.end_manager().await;
+        // A worker keeps nothing that a lock is for.
+        self.site.vault.lock(None).map_err(SwarmError::from)?;
         let mut member = self.standing.member.borrow().clone();
         member.raft_id = None;
         self.keep(member)?;

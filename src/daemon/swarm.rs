@@ -21,9 +21,11 @@ use crate::daemon::joining;
 use crate::daemon::member::{self, Member};
 use crate::daemon::parts::{Beginning, Parts};
 use crate::daemon::site::Site;
+use crate::daemon::swarm::locked::Locked;
 use crate::host::clock;
 use crate::host::rng::Rng;
 use crate::host::wait::{blocking, sleep};
+use crate::identity::unlock::UnlockKey;
 use crate::manager::backup::Backup;
 use crate::manager::figures::Figures;
 use crate::manager::run::{self as manager, ManagerHandle, StartError};
@@ -32,6 +34,7 @@ use crate::store::manager_store::{ManagerStore, Opened};
 use crate::transport::tls::listener::Socket;
 use crate::wire::control::{Filters, NodeView, Refusal, Request, Response};
 
+mod locked;
 mod refounding;
 mod restoring;
 
@@ -60,6 +63,8 @@ enum Place {
     /// On the way in or out; only one such move at a time.
     Moving,
     Inside(Box<Parts>),
+    /// Inside, but its manager waits for the unlock key.
+    Locked(Box<Locked>),
 }
 
 impl Swarm {
@@ -76,13 +81,22 @@ impl Swarm {
         let Some(mut member) = member::load(&site.host.state_dir)? else {
             // What a crash on the way in or out left behind; but the key of a host that has asked
             // to join stays: asking again with it makes the same node.
-            let known = Identity::load(&site.host.state_dir)?;
+            if site.vault.is_locked() {
+                Identity::forget(&site.vault)?;
+                site.vault.renew()?;
+            }
+            let known = Identity::load(&site.vault)?;
             if known.is_some_and(|known| known.certified.is_some()) {
-                Identity::forget(&site.host.state_dir)?;
+                Identity::forget(&site.vault)?;
             }
             return site.remove_state().await;
         };
-        let identity = Identity::load(&site.host.state_dir)?;
+        if site.vault.is_locked() {
+            let locked = Locked::start(site, member)?;
+            self.place.replace(Place::Locked(Box::new(locked)));
+            return Ok(());
+        }
+        let identity = Identity::load(&site.vault)?;
         let beginning = match member.raft_id {
             Some(raft_id) => self.go_on(&mut member, raft_id).await?,
             None => None,
@@ -131,8 +145,10 @@ impl Swarm {
 
     /// Stops what runs for the swarm; the containers go on and are found again.
     pub async fn pause(&self) {
-        if let Place::Inside(parts) = self.place.replace(Place::Moving) {
-            parts.end(Farewell::BackSoon).await;
+        match self.place.replace(Place::Moving) {
+            Place::Inside(parts) => parts.end(Farewell::BackSoon).await,
+            Place::Locked(locked) => locked.end(Farewell::BackSoon).await,
+            Place::Outside | Place::Moving => {}
         }
     }
 
@@ -166,7 +182,7 @@ impl Swarm {
         let description = site.host.description.clone();
         let (genesis, identity) = beginning::begin(init, description, address)?;
         site.remove_state().await?;
-        identity.store(&site.host.state_dir)?;
+        identity.store(&site.vault)?;
         let raft_id = genesis.raft_id;
         let member = Member {
             node: genesis.node,
@@ -214,14 +230,14 @@ impl Swarm {
         order.listen = self.listen_or(order.listen);
         site.remove_state().await?;
         // The key of a try before, whose answer may have got lost: with it this is the same node.
-        let known = Identity::load(&site.host.state_dir)?;
+        let known = Identity::load(&site.vault)?;
         let known = known.filter(|known| known.certified.is_none());
         let mut identity = known.map_or_else(Identity::generate, Ok)?;
-        identity.store(&site.host.state_dir)?;
+        identity.store(&site.vault)?;
         let description = site.host.description.clone();
         let mut rng = Rng::from_entropy()?;
         let joined = joining::join(&order, description, &mut identity, &mut rng).await?;
-        identity.store(&site.host.state_dir)?;
+        identity.store(&site.vault)?;
         let member = Member {
             node: joined.certified.node,
             address: joined.address.ip().to_string(),
@@ -274,23 +290,31 @@ impl Swarm {
                 loss(&manager, self.node()).await,
             ));
         }
-        if !matches!(*self.place.borrow(), Place::Inside(_)) {
-            return Err(ClusterError::NotPartOfSwarm);
+        match &*self.place.borrow() {
+            Place::Inside(_) => {}
+            Place::Locked(_) if force => {}
+            Place::Locked(_) => return Err(ClusterError::StillLocked),
+            Place::Outside | Place::Moving => return Err(ClusterError::NotPartOfSwarm),
         }
-        let Place::Inside(parts) = self.place.replace(Place::Moving) else {
-            return Err(ClusterError::NotPartOfSwarm);
-        };
+        let place = self.place.replace(Place::Moving);
         let state_dir = &self.site.host.state_dir;
         let forgotten = member::forget(state_dir);
-        parts.end(Farewell::Leave).await;
+        match place {
+            Place::Inside(parts) => parts.end(Farewell::Leave).await,
+            Place::Locked(locked) => locked.end(Farewell::Leave).await,
+            Place::Outside | Place::Moving => {}
+        }
         // Its last move may have been to keep what it was.
         let again = member::forget(state_dir);
         let forgotten = forgotten.and(again);
-        let identity = Identity::forget(state_dir);
+        let vault = &self.site.vault;
+        let identity = Identity::forget(vault);
+        let renewed = vault.renew().map_err(SwarmError::from);
         let removed = self.site.remove_state().await;
         self.place.replace(Place::Outside);
         let left = forgotten.and(identity).map_err(SwarmError::from);
-        left.and(removed)
+        left.and(renewed)
+            .and(removed)
             .map_err(|error| ClusterError::Failed(error.to_string()))
     }
 
@@ -298,18 +322,17 @@ impl Swarm {
     fn manager(&self) -> Option<ManagerHandle> {
         match &*self.place.borrow() {
             Place::Inside(parts) => parts.standing.manager(),
-            Place::Outside | Place::Moving => None,
+            Place::Outside | Place::Moving | Place::Locked(_) => None,
         }
     }
 
     fn node(&self) -> Option<NodeId> {
         match &*self.place.borrow() {
             Place::Inside(parts) => Some(parts.standing.member.borrow().node),
-            Place::Outside | Place::Moving => None,
+            Place::Outside | Place::Moving | Place::Locked(_) => None,
         }
     }
 
-    /// Where a manager of this host listens.
     /// Takes the port that managers are found at: the socket, where it listens, and where others
     /// reach it.
     fn bind(
@@ -324,6 +347,7 @@ impl Swarm {
         Ok((socket, listen, address::advertised(advertise, listen)?))
     }
 
+    /// Where a manager of this host listens.
     fn listen_or(&self, asked: SocketAddr) -> SocketAddr {
         let default = self
             .site
@@ -376,6 +400,7 @@ impl Cluster for Rc<Swarm> {
     fn request(&self, request: Request) -> BoxedLocal<Result<Response, ClusterError>> {
         let manager = match &*self.place.borrow() {
             Place::Inside(parts) => parts.standing.manager().ok_or(ClusterError::Worker),
+            Place::Locked(_) => Err(ClusterError::Locked),
             Place::Outside | Place::Moving => Err(ClusterError::NotInSwarm),
         };
         Box::pin(async move { Ok(manager?.request(request).await?) })
@@ -384,7 +409,7 @@ impl Cluster for Rc<Swarm> {
     fn stream(&self, node: NodeId) -> BoxedLocal<Result<UnixStream, ClusterError>> {
         let streams = match &*self.place.borrow() {
             Place::Inside(parts) => parts.standing.streams(),
-            Place::Outside | Place::Moving => None,
+            Place::Outside | Place::Moving | Place::Locked(_) => None,
         };
         Box::pin(async move {
             let streams = streams.ok_or(ClusterError::NotInSwarm)?;
@@ -411,6 +436,12 @@ impl Cluster for Rc<Swarm> {
                     error: String::new(),
                 }
             }
+            Place::Locked(locked) => Membership {
+                state: MemberState::Locked,
+                node: Some(locked.member.node),
+                address: locked.member.address.clone(),
+                ..Membership::default()
+            },
             Place::Moving => Membership {
                 state: MemberState::Pending,
                 ..Membership::default()
@@ -438,6 +469,10 @@ impl Cluster for Rc<Swarm> {
 
     fn leave(&self, force: bool) -> BoxedLocal<Result<(), ClusterError>> {
         self.to_its_end(async move |swarm| swarm.go(force).await)
+    }
+
+    fn unlock(&self, unlock: UnlockKey) -> BoxedLocal<Result<(), ClusterError>> {
+        self.to_its_end(async move |swarm| swarm.unlock(unlock).await)
     }
 
     fn backup(&self) -> BoxedLocal<Result<Backup, ClusterError>> {

@@ -18,6 +18,7 @@ pub fn found(
         worker: JoinToken::new(worker),
         manager: JoinToken::new(manager),
         rotation: None,
+        unlock: None,
     })
 }
 

@@ -124,6 +124,7 @@ mod tests {
             worker: JoinToken::new(secret(1)),
             manager: JoinToken::new(secret(2)),
             rotation: None,
+            unlock: None,
         }
     }
 

@@ -68,6 +68,7 @@ use crate::model::object::{self, ManagerMember};
 use crate::model::record::{RecordError, Row};
 use crate::model::state::State;
 use crate::model::time::Time;
+use crate::model::trust::UnlockSecret;
 use crate::raft::message::Message;
 use crate::raft::node::{Node, Persist, ProposeError, Role};
 use crate::raft::record::Anchor;
@@ -157,6 +158,8 @@ pub enum Effect {
     Install(Anchor, Vec<Row>),
     /// Where the other managers are, by raft id.
     Peers(BTreeMap<u64, Whereabouts>),
+    /// What this manager has to be told when it starts again, or that it need not be told anything.
+    Lock(Option<UnlockSecret>),
     /// Rows that changed since the last checkpoint, at an anchor that has been persisted.
     Checkpoint(Anchor, Vec<Row>),
     Reply(RequestId, Result<Response, Refusal>),
@@ -211,6 +214,8 @@ pub struct Manager {
     /// A state that is on its way to the disk, and what this manager then is.
     installing: Option<Box<Install>>,
     peers: BTreeMap<u64, Whereabouts>,
+    /// The lock, as it was said last.
+    lock: Option<Option<UnlockSecret>>,
     /// Consensus goes on without this manager.
     removed: bool,
     stopping: bool,
@@ -242,6 +247,7 @@ impl Manager {
             leading: false,
             installing: None,
             peers: BTreeMap::new(),
+            lock: None,
             removed: false,
             stopping: false,
             stops_by: None,
@@ -278,6 +284,7 @@ impl Manager {
         }
         self.report(now);
         self.follow_peers();
+        self.follow_lock();
         self.follow_stop(now);
         for said in self.dispatcher.take_said() {
             self.effects.push(match said {
@@ -391,6 +398,18 @@ impl Manager {
         if peers != self.peers {
             self.peers.clone_from(&peers);
             self.effects.push(Effect::Peers(peers));
+        }
+    }
+
+    /// Says what the swarm's unlock key is, at the start and when that changes.
+    fn follow_lock(&mut self) {
+        let Some(cluster) = self.state.cluster() else {
+            return;
+        };
+        let unlock = cluster.trust.unlock;
+        if self.lock != Some(unlock) {
+            self.lock = Some(unlock);
+            self.effects.push(Effect::Lock(unlock));
         }
     }
 

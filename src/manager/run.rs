@@ -22,6 +22,7 @@ use crate::model::id::NodeId;
 use crate::model::record::{self, RecordError, Row};
 use crate::model::state::State;
 use crate::model::time::Time;
+use crate::model::trust::UnlockSecret;
 use crate::raft::message::Message;
 use crate::raft::node::Node;
 use crate::raft::record::{Anchor, RestoreError, Restored};
@@ -131,6 +132,7 @@ pub fn channel() -> (ManagerHandle, Inbox) {
         inputs,
         closed,
         peers: None,
+        locks: None,
     };
     (handle, inbox)
 }
@@ -140,6 +142,13 @@ impl Inbox {
     /// fit is lost, as on a bad link.
     pub fn with_peers(mut self, peers: Sender<ToPeers>) -> Self {
         self.peers = Some(peers);
+        self
+    }
+
+    /// A manager whose host keeps what has to be said to unlock it: `locks` takes it, at the start
+    /// and whenever it changes, and is never full.
+    pub fn with_locks(mut self, locks: Sender<Option<UnlockSecret>>) -> Self {
+        self.locks = Some(locks);
         self
     }
 }
@@ -311,6 +320,7 @@ pub struct Inbox {
     closed: Receiver<SessionId>,
     /// The way to the other managers, if there may be some.
     peers: Option<Sender<ToPeers>>,
+    locks: Option<Sender<Option<UnlockSecret>>>,
 }
 
 /// Everything that comes in from outside.

@@ -95,6 +95,9 @@ impl State {
             Change::UpdateCluster { spec } => self.change_cluster(|cluster| {
                 cluster.meta = stamp.respecified(cluster.meta);
                 cluster.spec = spec.clone();
+                if !spec.autolock_managers {
+                    cluster.trust.unlock = None;
+                }
             }),
             Change::RotateTokens(tokens) => self.change_trust(stamp, |trust| trust.rotate(tokens)),
             Change::UseToken(role) => self.change_trust(stamp, |trust| trust.use_token(*role)),

@@ -10,6 +10,7 @@ use crate::model::time::Time;
 
 /// The length of a join token's secret.
 pub const TOKEN_SECRET_BYTES: usize = 16;
+pub const UNLOCK_SECRET_BYTES: usize = 32;
 
 /// The root of a swarm, and the tokens of its two roles. Tokens pin `root`, also while another is
 /// about to take its place.
@@ -22,6 +23,8 @@ pub struct Trust {
     pub worker: JoinToken,
     pub manager: JoinToken,
     pub rotation: Option<Rotation>,
+    /// What a manager that starts has to be told, if the swarm locks its managers.
+    pub unlock: Option<UnlockSecret>,
 }
 
 /// A root that is to take the place of the swarm's: it issues every certificate from now on, and
@@ -62,6 +65,7 @@ impl Trust {
     #[must_use]
     pub fn without_keys(mut self) -> Self {
         self.key = None;
+        self.unlock = None;
         if let Some(rotation) = &mut self.rotation {
             rotation.key = None;
         }
@@ -101,6 +105,7 @@ impl Trust {
                 *token = JoinToken { uses: 0, ..*new };
             }
         }
+        self.unlock = tokens.unlock.or(self.unlock);
     }
 }
 
@@ -139,11 +144,22 @@ pub enum Inadmissible {
     UsedUp,
 }
 
-/// The tokens that take the place of those that are to be rotated.
+/// What takes the place of tokens, and of the unlock key, that are to be rotated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NewTokens {
     pub worker: Option<JoinToken>,
     pub manager: Option<JoinToken>,
+    pub unlock: Option<UnlockSecret>,
+}
+
+/// The unlock key itself; it never shows.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockSecret(pub [u8; UNLOCK_SECRET_BYTES]);
+
+impl fmt::Debug for UnlockSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnlockSecret")
+    }
 }
 
 /// The secret part of a join token; it never shows.
@@ -178,6 +194,7 @@ pub mod tests {
             worker: JoinToken::new(TokenSecret([171; 16])),
             manager: JoinToken::new(TokenSecret([172; 16])),
             rotation: None,
+            unlock: None,
         }
     }
 
@@ -221,6 +238,7 @@ pub mod tests {
         trust.worker.uses = 7;
         let new = JoinToken::new(TokenSecret([9; 16]));
         trust.rotate(&NewTokens {
+            unlock: None,
             worker: Some(JoinToken { uses: 3, ..new }),
             manager: None,
         });

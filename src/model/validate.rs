@@ -117,11 +117,6 @@ pub fn cluster(spec: &ClusterSpec) -> Vec<String> {
         "leave it out",
     );
     problems.unsupported(
-        !spec.autolock_managers,
-        "EncryptionConfig.AutoLockManagers",
-        "leave it false",
-    );
-    problems.unsupported(
         spec.log_driver.as_ref().is_none_or(|d| d.name.is_empty()),
         "TaskDefaults.LogDriver",
         "leave it out",

@@ -64,6 +64,10 @@ pub enum Damage {
     Fork { index: u64 },
     #[error("its anchor does not decode")]
     Anchor,
+    #[error("entry {index} does not open: the key is not its own, or it was changed")]
+    SealedEntry { index: u64 },
+    #[error("a row does not open: the key is not its own, or it was changed")]
+    SealedRow,
     #[error("redb: {0}")]
     Redb(Box<redb::Error>),
 }

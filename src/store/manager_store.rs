@@ -1,5 +1,7 @@
 //! A manager's store: the journal in front of the checkpoint.
 
+use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use crate::store::checkpoint::{self, Changes, Checkpoint};
 use crate::store::disk::Disk;
 use crate::store::error::{Damage, StoreError};
 use crate::store::journal::{Journal, Recovered};
+use crate::store::sealer::Sealer;
 
 /// The format of the record about the rows in the checkpoint.
 const FORMAT: u16 = 1;
@@ -19,6 +22,8 @@ pub struct ManagerStore {
     place: String,
     journal: Journal,
     checkpoint: Checkpoint,
+    /// Without one, everything lies open: for what looks at the bytes.
+    sealer: Option<Sealer>,
     /// Set by a failure that is not passing; nothing is written after it.
     failed: bool,
 }
@@ -83,21 +88,49 @@ impl ManagerStore {
         })?;
         journal.cut(applied);
         let rows = contents.rows;
-        let failed = false;
         let store = Self {
             place,
             journal,
             checkpoint,
-            failed,
+            sealer: None,
+            failed: false,
         };
         Ok((store, Opened { log, rows }))
+    }
+
+    /// The same for a store whose contents only `sealer` reads.
+    pub fn open_sealed(disk: Arc<dyn Disk>, sealer: Sealer) -> Result<(Self, Opened), StoreError> {
+        let (mut store, mut opened) = Self::open(disk)?;
+        let damaged = |what| {
+            let file = store.place.clone();
+            StoreError::Damaged { file, what }
+        };
+        for entry in &mut opened.log.entries {
+            let index = entry.index;
+            let open = sealer.open_entry(entry);
+            *entry = open.map_err(|_| damaged(Damage::SealedEntry { index }))?;
+        }
+        for (key, value) in &mut opened.rows {
+            let open = sealer.open_row(key, value);
+            *value = open.map_err(|_| damaged(Damage::SealedRow))?;
+        }
+        store.sealer = Some(sealer);
+        Ok((store, opened))
     }
 
     /// Puts one write of consensus on the disk: `entries` replace the log from the first of them
     /// on. It is there for good when this returns.
     pub fn append(&mut self, entries: &[Entry], hard_state: HardState) -> Result<(), StoreError> {
         self.check()?;
-        let appended = self.journal.append(entries, hard_state);
+        let appended = match &self.sealer {
+            None => self.journal.append(entries, hard_state),
+            Some(sealer) => {
+                let sealed: io::Result<Vec<_>> =
+                    entries.iter().map(|e| sealer.seal_entry(e)).collect();
+                let sealed = sealed.map_err(|source| self.unsealed(source));
+                sealed.and_then(|sealed| self.journal.append(&sealed, hard_state))
+            }
+        };
         self.note(appended)
     }
 
@@ -106,9 +139,9 @@ impl ManagerStore {
     /// up to it. All of the log up to there must have been appended before.
     pub fn checkpoint(&mut self, anchor: &Anchor, rows: &Changes) -> Result<(), StoreError> {
         self.check()?;
-        let committed = self
-            .checkpoint
-            .commit(&encode(anchor, self.journal.is_anew()), rows);
+        let meta = encode(anchor, self.journal.is_anew());
+        let rows = self.sealed(rows)?;
+        let committed = self.checkpoint.commit(&meta, &rows);
         self.note(committed)?;
         self.journal.cut(anchor.applied);
         Ok(())
@@ -118,7 +151,8 @@ impl ManagerStore {
     /// or nothing. The log begins anew after its anchor.
     pub fn begin(&mut self, anchor: &Anchor, rows: &Changes) -> Result<(), StoreError> {
         self.check()?;
-        let replaced = self.checkpoint.replace(&encode(anchor, true), rows);
+        let rows = self.sealed(rows)?;
+        let replaced = self.checkpoint.replace(&encode(anchor, true), &rows);
         self.note(replaced)?;
         self.journal.begin(anchor.applied);
         Ok(())
@@ -127,6 +161,23 @@ impl ManagerStore {
     /// Whether a checkpoint should be made soon, because the journal fills up.
     pub fn is_checkpoint_due(&self) -> bool {
         self.journal.is_checkpoint_due()
+    }
+
+    fn sealed<'a>(&self, rows: &'a Changes) -> Result<Cow<'a, Changes>, StoreError> {
+        let Some(sealer) = &self.sealer else {
+            return Ok(Cow::Borrowed(rows));
+        };
+        let seal = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            let value = value.as_ref().map(|value| sealer.seal_row(key, value));
+            Ok((key.clone(), value.transpose()?))
+        };
+        let sealed: io::Result<Vec<_>> = rows.iter().map(seal).collect();
+        let sealed = sealed.map_err(|source| self.unsealed(source))?;
+        Ok(Cow::Owned(sealed))
+    }
+
+    fn unsealed(&self, source: io::Error) -> StoreError {
+        StoreError::io("seal what goes to", self.place.clone(), source)
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -21,4 +21,5 @@ pub mod file_disk;
 pub mod memory_disk;
 mod journal;
 pub mod checkpoint;
+pub mod sealer;
 pub mod manager_store;

@@ -14,7 +14,7 @@ use crate::model::spec::network::NetworkSpec;
 use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
-use crate::model::trust::{Inadmissible, NewTokens, Rotation};
+use crate::model::trust::{Inadmissible, NewTokens, Rotation, UnlockSecret};
 use crate::wire::join::{Admission, Certified, Joining, Shown};
 
 /// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or
@@ -22,6 +22,7 @@ use crate::wire::join::{Admission, Certified, Joining, Shown};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     Cluster,
+    UnlockKey,
     UpdateCluster {
         version: u64,
         spec: ClusterSpec,
@@ -102,6 +103,7 @@ impl Request {
     pub fn is_read(&self) -> bool {
         match self {
             Self::Cluster
+            | Self::UnlockKey
             | Self::Nodes(_)
             | Self::Node(_)
             | Self::Services(_)
@@ -162,6 +164,8 @@ pub struct Filters(pub BTreeMap<String, BTreeSet<String>>);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Response {
     Cluster(Arc<Cluster>),
+    /// `None` if managers are not locked.
+    UnlockKey(Option<UnlockSecret>),
     Nodes(Vec<NodeView>),
     Node(NodeView),
     Services(Vec<ServiceView>),
@@ -406,4 +410,6 @@ pub enum Refusal {
          one yet; those that never will have to be removed"
     )]
     Rotating,
+    #[error("managers cannot be locked without an unlock key: none was given")]
+    NoUnlockKey,
 }

@@ -73,7 +73,7 @@ impl Fleet {
     }
 
     /// What a column of `node ls` says of a host.
-    fn node(&self, number: usize, column: &str) -> String {
+    pub fn node(&self, number: usize, column: &str) -> String {
         self.node_at(0, number, column)
     }
 

@@ -121,6 +121,7 @@ fn changing(line: &str) -> String {
                 "<time>".into()
             }
             _ if word.starts_with("SWMTKN-1-") => "<token>".into(),
+            _ if word.starts_with("SWMKEY-1-") => "<key>".into(),
             _ if before == "\"Index\":" => "<index>".into(),
             _ => match moment(word) {
                 Some(moment) => word.replace(moment, "<time>"),

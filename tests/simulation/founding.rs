@@ -59,6 +59,7 @@ pub fn founding(managers: u64, hosts: u64, dice: &mut Rng) -> Batch {
             worker: token(1),
             manager: token(2),
             rotation: None,
+            unlock: None,
         },
     };
     let mut changes = genesis(start, START);

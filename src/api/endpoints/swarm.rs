@@ -15,10 +15,11 @@ use crate::api::failure::Failure;
 use crate::api::types::swarm as json;
 use crate::host::rng::random;
 use crate::identity::token::Token;
+use crate::identity::unlock::{NotAnUnlockKey, UnlockKey};
 use crate::model::address::Subnet;
 use crate::model::object::Cluster;
 use crate::model::spec::cluster::ClusterSpec;
-use crate::model::trust::{JoinToken, NewTokens, TokenSecret};
+use crate::model::trust::{JoinToken, NewTokens, TokenSecret, UnlockSecret};
 use crate::model::validate;
 use crate::wire::control::{Request, Response};
 
@@ -27,7 +28,6 @@ const PORT: u16 = 2377;
 const REMOTES_MAX: usize = 16;
 const SUBNET_BITS_MIN: u32 = 8;
 const SUBNET_BITS_MAX: u32 = 29;
-const AUTOLOCK: &str = "skep does not support autolock yet: the managers' keys are not sealed";
 
 pub async fn inspect(call: Call) -> Result<Answer, Failure> {
     Ok(answer::json(&convert::show(&*cluster(&call).await?)))
@@ -57,21 +57,24 @@ pub async fn leave(call: Call) -> Result<Answer, Failure> {
 
 pub async fn update(mut call: Call) -> Result<Answer, Failure> {
     let given: json::SwarmSpec = call.json().await?;
-    if call.query.flag("rotateManagerUnlockKey") {
-        return Err(Failure::unsupported(
-            "skep does not support rotateManagerUnlockKey yet",
+    let version = call.query.number("version")?;
+    let version = version.ok_or_else(|| Failure::bad("the parameter version is missing"))?;
+    let now = cluster(&call).await?;
+    let (locks, locked) = (
+        given.encryption_config.auto_lock_managers,
+        now.spec.autolock_managers,
+    );
+    let rotates = call.query.flag("rotateManagerUnlockKey");
+    if rotates && !locks {
+        return Err(Failure::bad(
+            "cannot rotate because autolock is not turned on",
         ));
     }
     let tokens = NewTokens {
         worker: new_token(call.query.flag("rotateWorkerToken"))?,
         manager: new_token(call.query.flag("rotateManagerToken"))?,
+        unlock: drawn(rotates || locks && !locked)?.map(UnlockSecret),
     };
-    let version = call.query.number("version")?;
-    let version = version.ok_or_else(|| Failure::bad("the parameter version is missing"))?;
-    if given.encryption_config.auto_lock_managers {
-        return Err(Failure::bad(AUTOLOCK));
-    }
-    let now = cluster(&call).await?;
     let spec = convert::read(given, &now.spec);
     let request = Request::UpdateCluster {
         version,
@@ -86,14 +89,27 @@ pub async fn update(mut call: Call) -> Result<Answer, Failure> {
 }
 
 pub async fn unlock_key(call: Call) -> Result<Answer, Failure> {
-    // Not in a swarm is the more useful thing to say.
-    cluster(&call).await?;
-    Ok(answer::json(&json::UnlockKey::default()))
+    let Response::UnlockKey(key) = call.ask(Request::UnlockKey).await? else {
+        return Err(odd_answer());
+    };
+    let key = key.map(|UnlockSecret(key)| UnlockKey::from_bytes(key).text().to_string());
+    Ok(answer::json(&json::UnlockKey {
+        unlock_key: key.unwrap_or_default(),
+    }))
 }
 
-pub async fn unlock(call: Call) -> Result<Answer, Failure> {
-    cluster(&call).await?;
-    Err(Failure::conflict("swarm is not locked"))
+pub async fn unlock(mut call: Call) -> Result<Answer, Failure> {
+    let given: json::UnlockKey = call.json().await?;
+    // One that is none opens nothing, and Docker's clients know that text.
+    let key = given.unlock_key.trim().parse();
+    let key = key.map_err(|NotAnUnlockKey| ClusterError::WrongUnlockKey);
+    let key = match call.context.cluster.membership().state {
+        MemberState::Locked => key?,
+        MemberState::Inactive => return Err(ClusterError::NotPartOfSwarm.into()),
+        _ => return Err(ClusterError::NotLocked.into()),
+    };
+    call.context.cluster.unlock(key).await?;
+    Ok(answer::empty(StatusCode::OK))
 }
 
 /// The swarm itself.
@@ -106,23 +122,23 @@ pub async fn cluster(call: &Call) -> Result<std::sync::Arc<Cluster>, Failure> {
 
 /// A new join token, if the old one is to be rotated.
 fn new_token(rotates: bool) -> Result<Option<JoinToken>, Failure> {
-    let secret = rotates
-        .then(random)
-        .transpose()
-        .map_err(Failure::internal)?;
+    let secret = drawn(rotates)?;
     Ok(secret.map(|secret| JoinToken::new(TokenSecret(secret))))
 }
 
+fn drawn<const BYTES: usize>(is_asked: bool) -> Result<Option<[u8; BYTES]>, Failure> {
+    let secret = is_asked.then(random).transpose();
+    secret.map_err(Failure::internal)
+}
+
 fn read_init(given: json::InitRequest) -> Result<Init, Failure> {
-    if given.auto_lock_managers || given.spec.encryption_config.auto_lock_managers {
-        return Err(Failure::bad(AUTOLOCK));
-    }
     let mut problems = Problems::default();
     let availability = problems.choice("Availability", &given.availability, &AVAILABILITIES);
     let data_path_port = problems.port("DataPathPort", given.data_path_port);
     let listen = read_listen(&given.listen_addr, &mut problems);
     check_pools(&given.default_addr_pool, given.subnet_size, &mut problems);
-    let spec = convert::read(given.spec, &ClusterSpec::default());
+    let mut spec = convert::read(given.spec, &ClusterSpec::default());
+    spec.autolock_managers |= given.auto_lock_managers;
     for problem in validate::cluster(&spec) {
         problems.add(problem);
     }

@@ -55,9 +55,6 @@ fn swarm_init_checks_what_it_is_given() {
                   DataPathPort: 70000 is not a port: ports end at 65535; \
                   ListenAddr: \"eth0\" is not an IP address with or without a port";
     rig.check_refused("POST", init, odd, (400, expect));
-    let locked = r#"{"AutoLockManagers": true}"#;
-    let expect = "skep does not support autolock yet: the managers' keys are not sealed";
-    rig.check_refused("POST", init, locked, (400, expect));
     let expect = "cannot use \"192.0.2.1\" as an address: it is not an address of this host";
     rig.check_refused(
         "POST",

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use hyper::Method;
 
@@ -12,8 +12,10 @@ use crate::cli::context::{Context, print};
 use crate::cli::env_file::file as file_failure;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Parsed};
+use crate::cli::question;
 use crate::cli::swarm::settings;
 use crate::host::wait::blocking;
+use crate::manager::backup::is_locked;
 
 /// `swarm backup`.
 pub const BACKUP: Command = Command {
@@ -35,6 +37,8 @@ pub const RESTORE: Command = Command {
     run: Run(|context, parsed| Box::pin(restore(context, parsed))),
 };
 
+/// The header that takes the key to a locked backup.
+const UNLOCK: &str = "x-skep-unlock-key";
 const OWNER_ONLY: u32 = 0o600;
 
 async fn backup(context: Context, parsed: Parsed) -> Result<(), Failure> {
@@ -75,11 +79,17 @@ async fn write(
 
 async fn restore(context: Context, parsed: Parsed) -> Result<(), Failure> {
     let path = parsed.args.first().map_or("", String::as_str);
-    let file = File::open(path).map_err(|source| file_failure(path, source))?;
+    let failed = |source| file_failure(path, source);
+    let file = File::open(path).map_err(failed)?;
+    let mut start = [0; 16];
+    let length = file.read_at(&mut start, 0).map_err(failed)?;
+    let key = is_locked(&start[..length]).then(|| question::secret("Enter unlock key: "));
+    let key = key.transpose()?.map(|key| key.trim().to_owned());
     let query = [("advertise-addr", "advertise"), ("listen-addr", "listen")];
     let query = query.map(|(flag, name)| (name, parsed.text(flag).unwrap_or_default()));
     let asked = with_query("/skep/restore", &query);
-    let id = context.client.json(Method::POST, &asked, upload(file));
+    let body = upload(file).with_secret(UNLOCK, key);
+    let id = context.client.json(Method::POST, &asked, body);
     let id = id.await?;
     let id = id
         .as_str()

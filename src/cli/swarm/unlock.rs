@@ -1,10 +1,13 @@
-//! `swarm unlock-key`: the key without which a locked manager does not start.
+//! `swarm unlock-key` and `swarm unlock`: the key without which a locked manager does not start.
+
+use serde_json::json;
 
 use crate::cli::answer::{is_on, text};
 use crate::cli::commands::Run;
 use crate::cli::context::{Context, print};
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
+use crate::cli::question;
 use crate::cli::swarm::settings;
 
 /// `swarm unlock-key`.
@@ -18,6 +21,16 @@ pub const UNLOCK_KEY: Command = Command {
         Flag::new("rotate", Kind::Switch, "Rotate unlock key"),
     ],
     run: Run(|context, parsed| Box::pin(unlock_key(context, parsed))),
+};
+
+/// `swarm unlock`.
+pub const UNLOCK: Command = Command {
+    names: &["swarm unlock"],
+    usage: "",
+    about: "Unlock swarm",
+    args: Args::None,
+    flags: &[],
+    run: Run(|context, _| Box::pin(unlock(context))),
 };
 
 const NO_KEY: Failure = Failure::Conflict("no unlock key is set");
@@ -42,6 +55,20 @@ async fn unlock_key(context: Context, parsed: Parsed) -> Result<(), Failure> {
         "" => Err(NO_KEY),
         key => print(&format!("{key}\n")),
     }
+}
+
+async fn unlock(context: Context) -> Result<(), Failure> {
+    // Whoever need not be asked for the key is not.
+    let info = context.client.get("/info").await?;
+    match text(&info, "/Swarm/LocalNodeState") {
+        "locked" => {}
+        "inactive" => return Err(Failure::Conflict("this node is not part of a swarm")),
+        _ => return Err(Failure::Conflict("swarm is not locked")),
+    }
+    let key = question::secret("Enter unlock key: ")?;
+    let request = json!({"UnlockKey": key.trim()});
+    context.client.post("/swarm/unlock", &request).await?;
+    Ok(())
 }
 
 /// Prints the key, and what it is for.

@@ -25,6 +25,7 @@ impl Swarm {
         match &*self.place.borrow() {
             Place::Inside(parts) if parts.standing.manager().is_some() => {}
             Place::Inside(_) => return Err(ClusterError::Worker),
+            Place::Locked(_) => return Err(ClusterError::Locked),
             Place::Outside | Place::Moving => return Err(ClusterError::AlreadyInSwarm),
         }
         let Place::Inside(parts) = self.place.replace(Place::Moving) else {

@@ -35,7 +35,7 @@ impl Swarm {
         // Before anything of this host is touched.
         let refounded = blocking(move || refound(backup, survivor, clock::now())).await?;
         site.remove_state().await?;
-        identity.store(&site.host.state_dir)?;
+        identity.store(&site.vault)?;
         let member = Member {
             node,
             address: address.ip().to_string(),

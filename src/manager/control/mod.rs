@@ -39,6 +39,10 @@ pub fn read(
 ) -> Option<Result<Response, Refusal>> {
     Some(match request {
         Request::Cluster => nodes::cluster(state).map(Response::Cluster),
+        Request::UnlockKey => {
+            let own = nodes::own(state);
+            own.map(|cluster| Response::UnlockKey(cluster.trust.unlock))
+        }
         Request::Nodes(wanted) => filters::nodes(wanted).map(|wanted| {
             let kept = state.nodes().iter().filter(|node| wanted.keeps_node(node));
             Response::Nodes(kept.map(|node| nodes::view(presence, node)).collect())

@@ -55,6 +55,13 @@ pub fn update_cluster(
             return Err(Refusal::NoCertificate(why.to_owned()));
         }
     };
+    if spec.autolock_managers && old.trust.unlock.or(tokens.unlock).is_none() {
+        return Err(Refusal::NoUnlockKey);
+    }
+    let tokens = NewTokens {
+        unlock: tokens.unlock.filter(|_| spec.autolock_managers),
+        ..tokens
+    };
     draft.push(Change::UpdateCluster { spec });
     if let Some(rotation) = rotation {
         draft.push(Change::BeginRotation(rotation));

@@ -238,6 +238,12 @@ impl Runner {
                 }
             }
             Effect::Peers(peers) => self.know(peers),
+            Effect::Lock(unlock) => {
+                if let Some(locks) = &self.inbox.locks {
+                    // Nobody keeps a key any more when the host is about to leave or to stop.
+                    let _ = locks.try_send(unlock);
+                }
+            }
             Effect::Install(anchor, rows) => {
                 self.jobs.clear();
                 self.jobs.push_back(Job::Install(anchor, rows));

@@ -112,6 +112,7 @@ fn a_swarm_shows_its_tokens_but_never_its_key_and_rotates_one_token_at_a_time() 
         version,
         spec: ClusterSpec::default(),
         tokens: NewTokens {
+            unlock: None,
             worker: Some(token),
             manager: None,
         },

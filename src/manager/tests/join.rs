@@ -55,6 +55,7 @@ fn rotate(swarm: &mut Swarm, worker: JoinToken) {
         version: swarm.state().cluster().unwrap().meta.version,
         spec: ClusterSpec::default(),
         tokens: NewTokens {
+            unlock: None,
             worker: Some(worker),
             manager: None,
         },

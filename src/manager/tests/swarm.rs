@@ -398,7 +398,8 @@ impl Swarm {
             | Effect::CloseSession(_)
             | Effect::Publish(_)
             | Effect::Stopped
-            | Effect::Peers(_) => {}
+            | Effect::Peers(_)
+            | Effect::Lock(_) => {}
             // Nobody is there: a host that joined as a manager has yet to start it.
             Effect::Raft { .. } | Effect::SendSnapshot { .. } => {}
             Effect::Fatal(fatal) => panic!("{fatal}"),

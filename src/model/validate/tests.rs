@@ -297,11 +297,10 @@ fn constraints_and_sysctls_are_known_ones() {
 fn settings_of_the_swarm_are_checked() {
     let mut spec = ClusterSpec::default();
     assert_eq!(cluster(&spec), Vec::<String>::new());
-    spec.autolock_managers = true;
     spec.heartbeat_period_ns = 1;
     spec.ca.node_cert_expiry_ns = 3_599_999_999_999;
     spec.ca.signing_ca_cert = "PEM".into();
-    assert_eq!(cluster(&spec).len(), 4);
+    assert_eq!(cluster(&spec).len(), 3);
 }
 
 #[track_caller]

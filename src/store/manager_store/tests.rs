@@ -1,5 +1,6 @@
 use super::*;
 use crate::host::rng::Rng;
+use crate::identity::seal::{KEY_BYTES, SealKey};
 use crate::raft::record::{EntryKind, Position};
 use crate::store::file_disk::FileDisk;
 use crate::store::memory_disk::{MemoryDisk, Tear};
@@ -42,6 +43,51 @@ fn an_empty_disk_gives_a_new_store() {
     let disk = MemoryDisk::default();
     assert!(open(&disk).1.is_new());
     assert!(open(&disk).1.is_new());
+}
+
+#[test]
+fn a_sealed_store_opens_under_its_key_alone_and_nothing_of_it_is_readable() {
+    let disk = MemoryDisk::default();
+    let open = |key| {
+        let sealer = Sealer::new(SealKey::from_bytes([key; KEY_BYTES]));
+        ManagerStore::open_sealed(Arc::new(disk.clone()), sealer)
+    };
+    let (mut store, _) = open(1).unwrap();
+    let told = |index| Entry {
+        data: b"a secret of the log".to_vec().into(),
+        ..entry(index, 1)
+    };
+    let rows = [row("a", "a secret row"), row("b", "")];
+    store.begin(&Anchor::bootstrap(vec![1]), &rows).unwrap();
+    store.append(&[told(2), entry(3, 0)], state(1)).unwrap();
+    let changed = [row("c", "a secret row"), (b"b".to_vec(), None)];
+    store.checkpoint(&anchor(2), &changed).unwrap();
+    store.append(&[told(4)], state(3)).unwrap();
+    drop(store);
+
+    for name in disk.list().unwrap() {
+        let file = disk.open(&name).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.length().unwrap()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        assert!(!bytes.windows(8).any(|part| part == b"a secret"), "{name}");
+    }
+    let error = open(2).unwrap_err().to_string();
+    assert!(
+        error.contains("does not open: the key is not its own"),
+        "{error}"
+    );
+    let (_, opened) = open(1).unwrap();
+    let rows = ["a", "c"].map(|key| (key.into(), b"a secret row".to_vec()));
+    assert_eq!(opened.rows, rows);
+    assert_eq!(opened.log.entries[..], [told(2), entry(3, 0), told(4)]);
+
+    // A value does not open in the place of another, nor an entry.
+    let (mut raw, sealed) = ManagerStore::open(Arc::new(disk.clone())).unwrap();
+    let moved = (b"a".to_vec(), Some(sealed.rows[1].1.clone()));
+    raw.checkpoint(&anchor(3), &[moved]).unwrap();
+    drop(raw);
+    let error = open(1).unwrap_err().to_string();
+    assert!(error.contains("a row does not open"), "{error}");
 }
 
 #[test]

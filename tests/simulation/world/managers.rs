@@ -131,7 +131,7 @@ impl World {
             }
             Effect::CloseSession(session) => self.end_down(session),
             Effect::Reply(id, answer) => self.answered(id, answer),
-            Effect::Publish(_) => {}
+            Effect::Publish(_) | Effect::Lock(_) => {}
             Effect::Stopped => {
                 self.kill_manager(seat, false);
                 if self.is_healed {
