@@ -109,7 +109,7 @@ impl Error {
 pub struct Payload {
     content: &'static str,
     body: UnsyncBoxBody<Bytes, io::Error>,
-    /// Who asks a registry through the daemon.
+    /// A header that nobody else may see.
     secret: Option<(&'static str, HeaderValue)>,
 }
 
@@ -128,7 +128,7 @@ impl Payload {
         self.with_secret("x-registry-auth", registry_auth)
     }
 
-    /// With a header that nobody else may see.
+    /// With a header that is kept from logs.
     #[must_use]
     pub fn with_secret(mut self, name: &'static str, secret: Option<String>) -> Self {
         let value = secret.and_then(|secret| HeaderValue::from_str(&secret).ok());

@@ -1,6 +1,8 @@
 //! What this host is known by: its key, and the certificate that a manager gave it. The key is kept
 //! before anybody is asked for a certificate, so a host that has to ask twice is one node.
 
+use std::path::PathBuf;
+
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,12 @@ pub enum IdentityError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Vault(#[from] VaultError),
+    #[error(
+        "{} does not open with the file \"vault\" beside it: restore both as they were, or remove \
+         the file \"member\" to start this host outside any swarm",
+        .0.display()
+    )]
+    OtherVault(PathBuf),
     #[error("the certificate that the manager gave this node does not hold: {0}")]
     Certificate(#[from] CertificateError),
     #[error("the certificate that the manager gave this node is for another key")]
@@ -69,7 +77,15 @@ impl Identity {
         let Some(Record { key, certified }) = FILE.load(vault.dir())? else {
             return Ok(None);
         };
-        let key = PrivateKey::from_pkcs8(&vault.open_sealed(ABOUT, &key)?)?;
+        let key = vault
+            .open_sealed(ABOUT, &key)
+            .map_err(|error| match error {
+                VaultError::DoesNotOpen(_) => {
+                    IdentityError::OtherVault(vault.dir().join(FILE.name))
+                }
+                error => error.into(),
+            })?;
+        let key = PrivateKey::from_pkcs8(&key)?;
         Ok(Some(Self { key, certified }))
     }
 

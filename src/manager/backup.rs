@@ -203,7 +203,7 @@ impl Seal {
     }
 }
 
-/// Whether a file that starts so, with eleven bytes at least, wants an unlock key.
+/// Whether a file that starts so, with twelve bytes at least, wants an unlock key.
 pub fn is_locked(start: &[u8]) -> bool {
     let lock = start.strip_prefix(MAGIC).and_then(|rest| rest.get(2..4));
     lock.is_some_and(|length| length != [0, 0])

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::fleet::{Fleet, container_count};
 use crate::host::Host;
@@ -14,7 +14,10 @@ fn unlock(host: &Host, key: &str) -> Output {
 
 /// Runs a command that asks for the key.
 fn told(host: &Host, args: &[&str], key: &str) -> Output {
-    let mut command = host.skep_command(args);
+    told_to(host.skep_command(args), key)
+}
+
+fn told_to(mut command: Command, key: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut unlocking = command.stderr(Stdio::piped()).spawn().expect("skep runs");
     let mut input = unlocking.stdin.take().expect("its input is piped");
@@ -146,11 +149,17 @@ fn only_the_newest_key_opens_and_none_is_asked_for_without_a_lock() {
     fleet.hosts[0].stop_daemon();
     fleet.hosts[0].start_daemon();
     check_fails(&unlock(&fleet.hosts[0], &key), "invalid key provided");
-    if let Some(cli) = tools::docker_clis().first() {
-        let state = fleet.hosts[0].docker(cli, &["info", "--format", "{{.Swarm.LocalNodeState}}"]);
-        assert_eq!(state, "locked\n");
-    }
-    assert!(unlock(&fleet.hosts[0], &newer).status.success());
+    let unlocked = match tools::docker_clis().first() {
+        Some(cli) => {
+            let format = "{{.Swarm.LocalNodeState}}";
+            let state = fleet.hosts[0].docker(cli, &["info", "--format", format]);
+            assert_eq!(state, "locked\n");
+            let command = fleet.hosts[0].docker_command(cli, &["swarm", "unlock"]);
+            told_to(command, &newer)
+        }
+        None => unlock(&fleet.hosts[0], &newer),
+    };
+    assert!(unlocked.status.success(), "{unlocked:?}");
     relock(&fleet.hosts[0], || {
         fleet.hosts[0].until("it leads or follows", || {
             let update = fleet.hosts[0].try_skep(&["swarm", "update", "--autolock=false"]);

@@ -12,7 +12,7 @@ use crate::identity::unlock::UnlockKey;
 use crate::manager::backup::{ReadError, read};
 
 /// The header with the key of a swarm that locks its managers.
-pub const UNLOCK: &str = "x-skep-unlock-key";
+const UNLOCK: &str = "x-skep-unlock-key";
 
 pub async fn backup(call: Call) -> Result<Answer, Failure> {
     let backup = call.context.cluster.backup().await?;
@@ -26,10 +26,10 @@ pub async fn restore(mut call: Call) -> Result<Answer, Failure> {
     let text = |name| call.query.text(name).to_owned();
     let (listen, advertise) = (text("listen"), text("advertise"));
     let listen = read_listen(&listen, &mut problems);
-    // Whatever is refused: a client that still writes would not see why.
     let unlock = unlock_key(&call);
     let key = unlock.as_ref().ok().cloned().flatten();
     let read = move |upload| read(upload, key.as_ref());
+    // Whatever is refused: a client that still writes would not see why.
     let backup = upload::receive(call.request.body_mut(), read).await?;
     if !is_outside {
         return Err(ClusterError::AlreadyInSwarm.into());
