@@ -16,7 +16,7 @@ use crate::api::context::{
 use crate::daemon::address;
 use crate::daemon::beginning;
 use crate::daemon::failure::SwarmError;
-use crate::daemon::identity::Identity;
+use crate::daemon::identity::{Identity, IdentityError};
 use crate::daemon::joining;
 use crate::daemon::member::{self, Member};
 use crate::daemon::parts::{Beginning, Parts};
@@ -85,8 +85,12 @@ impl Swarm {
                 Identity::forget(&site.vault)?;
                 site.vault.renew()?;
             }
-            let known = Identity::load(&site.vault)?;
-            if known.is_some_and(|known| known.certified.is_some()) {
+            let is_leftover = match Identity::load(&site.vault) {
+                Ok(known) => known.is_some_and(|known| known.certified.is_some()),
+                Err(IdentityError::OtherVault(_)) => true,
+                Err(error) => return Err(error.into()),
+            };
+            if is_leftover {
                 Identity::forget(&site.vault)?;
             }
             return site.remove_state().await;

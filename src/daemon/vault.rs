@@ -20,7 +20,7 @@ use crate::store::sealer::Sealer;
 const FILE: Kind = Kind {
     name: "vault",
     hint: "nothing that this host keeps of its swarm can be read without it: restore it, or remove \
-           the file \"member\" beside it to start outside any swarm",
+           it and the file \"member\" beside it to start outside any swarm",
 };
 
 /// What the file holds.
