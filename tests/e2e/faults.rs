@@ -87,5 +87,6 @@ fn a_host_without_the_key_to_what_it_keeps_says_what_helps_and_that_does_help() 
     }
     host.start_daemon();
     assert_eq!(state(&host), "inactive\n");
+    assert!(!host.path("state/identity").exists(), "it opens for nobody");
     host.skep(&["swarm", "init"]);
 }
