@@ -1,5 +1,5 @@
-//! Bad input, from a user's hand or a host's own disk: one line that says what was wrong, and nothing
-//! lost.
+//! Bad input, from a user's hand or a host's own disk: one line that says what was wrong, and
+//! nothing lost.
 
 use std::fs;
 
