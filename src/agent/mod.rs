@@ -2,8 +2,9 @@
 //!
 //! `Agent::step` is pure: an event in, effects out. It keeps a session (hello, heartbeats,
 //! assignments down, statuses up) and one small state machine per task. Without a session the
-//! containers go on, and statuses wait for the next one.
+//! containers go on, statuses wait for the next one, and what ends is run again.
 
+pub mod alone;
 mod delays;
 pub mod task;
 pub mod containers;
@@ -14,6 +15,7 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::agent::alone::Solitude;
 use crate::agent::containers::{Attempt, ContainerId, Found, Record};
 use crate::agent::task::{Moves, News, Task};
 use crate::host::rng::Rng;
@@ -55,6 +57,7 @@ pub struct Agent {
     tasks: BTreeMap<TaskId, Task>,
     /// The secrets and configs that tasks of this node name.
     dependencies: BTreeMap<DependencyId, Arc<Dependency>>,
+    solitude: Solitude,
     leaving: bool,
 }
 
@@ -145,6 +148,7 @@ impl Agent {
             session: None,
             tasks: BTreeMap::new(),
             dependencies: BTreeMap::new(),
+            solitude: Solitude::default(),
             leaving: false,
         }
     }
@@ -167,6 +171,11 @@ impl Agent {
         for task in self.tasks.values_mut() {
             task.tick(now, &mut moves);
         }
+        if self.is_told() {
+            let tasks = self.tasks.values_mut();
+            tasks.for_each(|task| task.judge(false, now, &mut moves));
+        }
+        self.go_on_alone(now, rng, &mut moves);
         self.discard_old(&mut moves);
         self.tasks.retain(|_, task| !task.is_over());
         self.effects(moves)
@@ -181,7 +190,14 @@ impl Agent {
     pub fn due(&self) -> Option<Time> {
         let heartbeat = self.session.as_ref().and_then(|s| s.heartbeat.as_ref());
         let tasks = self.tasks.values().filter_map(Task::due);
-        tasks.chain(heartbeat.map(|h| h.next)).min()
+        let others = [heartbeat.map(|h| h.next), self.attempt_due()];
+        tasks.chain(others.into_iter().flatten()).min()
+    }
+
+    /// Whether a manager has said in this session what to do, and hears what comes of it.
+    fn is_told(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| session.version.is_some())
     }
 
     fn adopt(&mut self, found: Vec<Found>, moves: &mut Moves) {
@@ -320,8 +336,8 @@ impl Agent {
         let unnamed = self.tasks.iter_mut().filter(|(id, _)| !named.contains(id));
         unnamed.for_each(|(_, task)| task.forget(now, moves));
         for assignment in tasks {
-            if let Some(task) = self.tasks.get(&assignment.task) {
-                task.resend(assignment.state, moves);
+            if let Some(task) = self.tasks.get_mut(&assignment.task) {
+                task.resend(&assignment, moves);
             }
             self.assign(now, rng, assignment, moves);
         }
@@ -425,11 +441,7 @@ impl Agent {
                 dependencies.extend(named.filter_map(|id| self.dependencies.get(&id).cloned()));
             }
         }
-        if self
-            .session
-            .as_ref()
-            .is_some_and(|session| session.version.is_some())
-        {
+        if self.is_told() {
             let messages = statuses.chunks(STATUSES_PER_MESSAGE);
             effects.extend(messages.map(|some| Effect::Send(ToManager::Status(some.to_vec()))));
         }

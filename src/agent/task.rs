@@ -14,16 +14,21 @@
 //! The state that is reported only grows. Where the container stands is a thing of its own
 //! (`Phase`): a task that ended keeps its container for the logs until the manager forgets the
 //! task, and one that was prepared before a reboot is prepared again.
+//!
+//! What has ended is judged when a manager can be told. Until then the node may run it again by
+//! itself, as a further attempt of the same task.
 
+mod alone;
+mod begin;
+mod removal;
 mod timers;
 
 use std::sync::Arc;
 
 use crate::agent::Effect;
-use crate::agent::containers::{Attempt, Condition, Exit, Found, Health, Record, Started};
-use crate::agent::delays::{
-    PREPARE_TRIES, REMOVE_TRIES, grace_ms, prepare_again_ms, remove_again_ms,
-};
+use crate::agent::containers::{Attempt, ContainerId, Exit, Health, Record, Started};
+use crate::agent::delays::{PREPARE_TRIES, REMOVE_TRIES, grace_ms, prepare_again_ms};
+use crate::agent::task::removal::Removal;
 use crate::model::object::{ContainerStatus, TaskState, TaskStatus};
 use crate::model::time::Time;
 use crate::wire::session::{Assignment, StatusUpdate};
@@ -73,15 +78,26 @@ enum Phase {
     Stopping {
         kill_at: Time,
     },
-    /// It ended while no daemon was there, and what that means depends on what was wanted.
-    Unjudged(Exit),
+    /// It has ended, and what that means depends on what is wanted, and on whether a manager can
+    /// be told.
+    Unjudged(Ending),
+    /// It ended without a manager, and the next attempt follows when it is removed.
+    Replacing(Removal, ContainerId),
     /// It ended and is kept for its logs.
     Dead,
-    Removing {
-        tries: u32,
-        again_at: Option<Time>,
-    },
+    Removing(Removal),
     Gone,
+}
+
+/// How an attempt came to its end.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    Exited(Exit),
+    /// It could not be made or started, though the task had come to STARTING before.
+    Failed {
+        reason: String,
+        at: Time,
+    },
 }
 
 /// What has become of a container.
@@ -111,82 +127,6 @@ pub struct Moves {
 }
 
 impl Task {
-    /// A task that the node has no container of.
-    pub fn assigned(assignment: Assignment, attempt: Attempt) -> Self {
-        let state = assignment.state.max(TaskState::Assigned);
-        Self {
-            desired: assignment.desired_state,
-            assignment: Arc::new(assignment),
-            forgotten: false,
-            attempt,
-            phase: Phase::Unmade,
-            health: Health::Unchecked,
-            status: TaskStatus {
-                state,
-                ..TaskStatus::default()
-            },
-        }
-    }
-
-    /// A task whose container an earlier daemon started.
-    pub fn adopted(found: Found) -> Self {
-        let Found {
-            record,
-            condition,
-            health,
-        } = found;
-        let Record {
-            attempt,
-            assignment,
-        } = record;
-        let mut container = ContainerStatus {
-            container_id: attempt.container.to_string(),
-            ..ContainerStatus::default()
-        };
-        let mut desired = assignment.desired_state;
-        let (phase, at) = match condition {
-            Condition::Running {
-                pid,
-                since,
-                stopped,
-            } => {
-                container.pid = pid;
-                let phase = stopped.map_or(Phase::Running, |at| {
-                    if health != Health::Unhealthy {
-                        desired = desired.max(TaskState::Shutdown);
-                    }
-                    let kill_at = at.plus_ms(grace_ms(&assignment));
-                    Phase::Stopping { kill_at }
-                });
-                (phase, since)
-            }
-            Condition::Ended(exit) => {
-                let at = exit.at;
-                (Phase::Unjudged(exit), at)
-            }
-        };
-        let (state, message) = match health {
-            Health::Unchecked | Health::Healthy => (TaskState::Running, "started"),
-            // Whether it ever was well is not known; states only grow.
-            Health::Starting | Health::Unhealthy => (TaskState::Starting, "starting"),
-        };
-        Self {
-            desired,
-            assignment,
-            forgotten: false,
-            attempt,
-            phase,
-            health,
-            status: TaskStatus {
-                state,
-                at,
-                message: message.into(),
-                error: String::new(),
-                container: Some(container),
-            },
-        }
-    }
-
     pub fn attempt(&self) -> Attempt {
         self.attempt
     }
@@ -222,28 +162,32 @@ impl Task {
     pub fn is_stuck(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Removing {
+            Phase::Removing(Removal {
                 tries: REMOVE_TRIES..,
                 again_at: Some(_)
-            }
+            })
         )
     }
 
     /// Takes in what the manager wants and knows of the task.
     pub fn assign(&mut self, assignment: &Assignment, now: Time, moves: &mut Moves) {
         self.forgotten = false;
+        self.catch_up(assignment);
         let mut desired = assignment.desired_state;
         if assignment.state.is_terminal() {
             // The manager has given the task up, so nothing of it may go on.
             desired = desired.max(TaskState::Shutdown);
-            self.status.state = self.status.state.max(assignment.state);
         }
         self.desire(desired, now, moves);
     }
 
     /// Tells the manager where the task is, if that is news after what it `knows`.
-    pub fn resend(&self, knows: TaskState, moves: &mut Moves) {
-        if self.status.state > knows {
+    pub fn resend(&mut self, knows: &Assignment, moves: &mut Moves) {
+        self.catch_up(knows);
+        let restarts = self.status.restarts;
+        let was_restarted = restarts.is_some_and(|restarts| restarts != knows.restarts);
+        let state = self.status.state;
+        if state > knows.state || (state == knows.state && was_restarted) {
             moves.statuses.push(self.update());
         }
     }
@@ -267,7 +211,7 @@ impl Task {
             (News::PrepareFailed { reason, passing }, Phase::Preparing { tries }) => {
                 match (passing, *tries) {
                     (true, tries @ ..PREPARE_TRIES) => self.clear(tries, &reason, now, moves),
-                    _ => self.fail(&reason, now, moves),
+                    _ => self.fail(reason, now, moves),
                 }
             }
             (News::Removed | News::RemoveFailed, Phase::Clearing { tries }) => {
@@ -275,19 +219,15 @@ impl Task {
                 let again_at = now.plus_ms(prepare_again_ms(tries));
                 self.phase = Phase::Waiting { tries, again_at };
             }
-            (News::StartFailed { reason }, Phase::Starting) => self.fail(&reason, now, moves),
+            (News::StartFailed { reason }, Phase::Starting) => self.fail(reason, now, moves),
             (News::Started(started), Phase::Starting) => self.started(started, now, moves),
-            (News::Health(health), Phase::Running) => self.judge(health, now, moves),
-            (News::Exited(exit), Phase::Running) => self.ended(exit, false, now, moves),
-            (News::Exited(exit), Phase::Stopping { .. }) => self.ended(exit, true, now, moves),
-            (News::Removed, Phase::Removing { .. }) => self.phase = Phase::Gone,
-            (News::RemoveFailed, Phase::Removing { tries, .. }) => {
-                let again_at = Some(now.plus_ms(remove_again_ms(*tries)));
-                self.phase = Phase::Removing {
-                    tries: *tries,
-                    again_at,
-                };
+            (News::Health(health), Phase::Running) => self.check(health, now, moves),
+            (News::Exited(exit), Phase::Running | Phase::Stopping { .. }) => {
+                self.phase = Phase::Unjudged(Ending::Exited(exit));
             }
+            (News::Removed, Phase::Removing(_)) => self.phase = Phase::Gone,
+            (News::Removed, Phase::Replacing(_, container)) => self.retry(*container, now, moves),
+            (News::RemoveFailed, _) => self.removal().into_iter().for_each(|r| r.fail(now)),
             _ => {}
         }
         self.advance(now, moves);
@@ -295,7 +235,7 @@ impl Task {
 
     /// Removes the container of a dead task: its logs are not kept any longer.
     pub fn discard(&mut self, moves: &mut Moves) {
-        self.remove(0, moves);
+        self.remove(moves);
     }
 
     /// Makes the next move, if it can be made now.
@@ -319,10 +259,6 @@ impl Task {
             }
             // It fails once it has ended.
             Phase::Running if self.health == Health::Unhealthy => self.stop(now, moves),
-            Phase::Unjudged(exit) => {
-                let exit = std::mem::take(exit);
-                self.ended(exit, false, now, moves);
-            }
             _ => {}
         }
     }
@@ -336,22 +272,22 @@ impl Task {
             // The removal ends a preparation that is under way.
             Phase::Preparing { .. } | Phase::Waiting { .. } | Phase::Prepared => {
                 self.report(TaskState::Shutdown, "shutdown", now, moves);
-                self.remove(0, moves);
+                self.remove(moves);
             }
             Phase::Clearing { .. } => {
                 self.report(TaskState::Shutdown, "shutdown", now, moves);
-                self.phase = Phase::Removing {
-                    tries: 1,
-                    again_at: None,
-                };
+                self.phase = Phase::Removing(Removal::default());
+            }
+            Phase::Replacing(removal, _) => {
+                self.phase = Phase::Removing(*removal);
+                self.report(TaskState::Shutdown, "shutdown", now, moves);
             }
             Phase::Running => self.stop(now, moves),
-            Phase::Unjudged(exit) => {
-                let exit = std::mem::take(exit);
-                self.ended(exit, true, now, moves);
+            Phase::Unjudged(_) => {
+                self.judge(true, now, moves);
                 self.wind_down(now, moves);
             }
-            Phase::Dead if self.forgotten => self.remove(0, moves),
+            Phase::Dead if self.forgotten => self.remove(moves),
             _ => {}
         }
     }
@@ -377,10 +313,13 @@ impl Task {
     fn started(&mut self, started: Started, now: Time, moves: &mut Moves) {
         self.container().pid = started.pid;
         self.phase = Phase::Running;
-        self.judge(started.health, now, moves);
+        if self.status.state == TaskState::Running {
+            self.runs_again(now, moves);
+        }
+        self.check(started.health, now, moves);
     }
 
-    fn judge(&mut self, health: Health, now: Time, moves: &mut Moves) {
+    fn check(&mut self, health: Health, now: Time, moves: &mut Moves) {
         self.health = health;
         if matches!(health, Health::Unchecked | Health::Healthy) {
             self.report(TaskState::Running, "started", now, moves);
@@ -406,17 +345,28 @@ impl Task {
     }
 
     /// The container could not be made or started: before STARTING the task is rejected.
-    fn fail(&mut self, reason: &str, now: Time, moves: &mut Moves) {
-        let state = match self.status.state {
-            state if state < TaskState::Starting => TaskState::Rejected,
-            _ => TaskState::Failed,
-        };
-        self.end(state, reason, now, moves);
-        self.remove(0, moves);
+    fn fail(&mut self, reason: String, now: Time, moves: &mut Moves) {
+        if self.status.state >= TaskState::Starting {
+            self.phase = Phase::Unjudged(Ending::Failed { reason, at: now });
+            return;
+        }
+        self.end(TaskState::Rejected, &reason, now, moves);
+        self.remove(moves);
+    }
+
+    /// Lets an end count: a manager can be told, or has asked for it.
+    pub fn judge(&mut self, asked: bool, now: Time, moves: &mut Moves) {
+        match std::mem::replace(&mut self.phase, Phase::Dead) {
+            Phase::Unjudged(Ending::Exited(exit)) => self.ended(exit, asked, now, moves),
+            Phase::Unjudged(Ending::Failed { reason, at }) => {
+                self.end(TaskState::Failed, &reason, at.min(now), moves);
+                self.remove(moves);
+            }
+            other => self.phase = other,
+        }
     }
 
     fn ended(&mut self, exit: Exit, asked: bool, now: Time, moves: &mut Moves) {
-        self.phase = Phase::Dead;
         let code = exit.code.map_or(EXIT_CODE_UNKNOWN, i32::from);
         let at = exit.at.min(now);
         self.container().exit_code = code;
@@ -425,8 +375,7 @@ impl Task {
             _ if asked && !unhealthy => self.report(TaskState::Shutdown, "shutdown", at, moves),
             None => self.report(TaskState::Complete, "finished", at, moves),
             Some(reason) => {
-                let cut = exit.log_tail.len().saturating_sub(LOG_TAIL_BYTES);
-                self.container().log_tail = exit.log_tail[cut..].to_vec();
+                self.keep_tail(&exit);
                 self.end(TaskState::Failed, &reason, at, moves);
             }
         }
@@ -462,11 +411,13 @@ impl Task {
         self.status.container.get_or_insert_default()
     }
 
-    fn remove(&mut self, tries: u32, moves: &mut Moves) {
-        self.phase = Phase::Removing {
-            tries: tries.saturating_add(1),
-            again_at: None,
-        };
+    fn keep_tail(&mut self, exit: &Exit) {
+        let cut = exit.log_tail.len().saturating_sub(LOG_TAIL_BYTES);
+        self.container().log_tail = exit.log_tail[cut..].to_vec();
+    }
+
+    fn remove(&mut self, moves: &mut Moves) {
+        self.phase = Phase::Removing(Removal::default());
         moves.effects.push(Effect::Remove(self.attempt));
     }
 }

@@ -2,6 +2,7 @@
 //! expected is what the agent does about it: the states that it reports, and with a `+` what it
 //! wants done with the container. Whatever is not said of another task is said of `web.1`.
 
+mod alone;
 mod random;
 mod health;
 mod stories;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use super::*;
 use crate::agent::containers::{Condition, Exit, Health, Started};
 use crate::model::id::{SecretId, ServiceId};
-use crate::model::object::{Slot, TaskStatus};
+use crate::model::object::{RestartRecord, Slot, TaskStatus};
 use crate::model::spec::Labels;
 use crate::model::spec::container::SecretReference;
 use crate::model::spec::task::TaskSpec;
@@ -30,6 +31,8 @@ pub fn assignment(name: &str, desired: &str) -> Assignment {
         registry_auth: Default::default(),
         networks: Vec::new(),
         generic: Vec::new(),
+        of_job: false,
+        restarts: RestartRecord::default(),
         slot: Slot::Number(number),
         desired_state: state(desired),
         spec: Arc::new(TaskSpec::default()),
@@ -133,10 +136,8 @@ impl World {
             ["leave"] => self.step(Event::Farewell(Farewell::Leave)),
             news => {
                 let attempt = self.records[&task_id(name)].attempt;
-                self.step(Event::Container {
-                    attempt,
-                    news: parse_news(news),
-                })
+                let news = parse_news(news, self.now);
+                self.step(Event::Container { attempt, news })
             }
         };
         let done: Vec<_> = done.iter().flat_map(say).collect();
@@ -218,7 +219,7 @@ impl World {
                 since: Time(1_000_000),
                 stopped: Some(Time(self.now.0 - ms(ago))),
             },
-            ended => match parse_news(ended) {
+            ended => match parse_news(ended, self.now) {
                 News::Exited(exit) => Condition::Ended(exit),
                 other => panic!("{other:?} is not what a daemon finds"),
             },
@@ -281,7 +282,7 @@ fn assignments(words: &[&str]) -> Vec<Assignment> {
     words.chunks(2).map(parse).collect()
 }
 
-fn parse_news(words: &[&str]) -> News {
+fn parse_news(words: &[&str], now: Time) -> News {
     match words {
         ["prepared"] => News::Prepared,
         ["prepare", "fails:", reason @ ..] => News::PrepareFailed {
@@ -302,7 +303,7 @@ fn parse_news(words: &[&str]) -> News {
             code: code.parse().ok(),
             oom_killed: *rest == ["oom"],
             log_tail: b"last words".to_vec(),
-            at: Time(1_000_000),
+            at: now,
         }),
         ["is", "removed"] => News::Removed,
         ["is", "not", "removed"] => News::RemoveFailed,

@@ -81,7 +81,7 @@ async fn of_container(call: &mut Call) -> Result<Option<(NodeId, String)>, Failu
     Ok(Some((place.node, place.container)))
 }
 
-/// Where the swarm has a container of that id or name, or of a task of that id or name.
+/// Where the swarm has a container of that id or name, or of a task of that name.
 async fn locate(context: &Context, reference: &str) -> Result<Option<Place>, Failure> {
     let name = reference.strip_prefix('/').unwrap_or(reference);
     let everything = Question::Tasks(Filters::default());
@@ -117,14 +117,13 @@ fn named(task: &Task) -> Option<Named> {
     })
 }
 
-/// The task that is meant: by its container's id or name, by its own id, or by its name if it runs;
-/// or by the beginning of its container's id.
+/// The task that is meant: by its container's id or name, or by its own name if it runs; or by the
+/// beginning of its container's id. Not by its own id: who asks `docker inspect` for that wants the
+/// task, and it looks for a container first.
 fn choose<'a>(tasks: &'a [Named], name: &str) -> Result<Option<&'a Named>, Failure> {
     let is_meant = |task: &&Named| {
         let own_name = || format!("{}.{}", task.name, task.id);
-        [task.container.as_str(), &task.id].contains(&name)
-            || (task.runs && task.name == name)
-            || own_name() == name
+        task.container == name || (task.runs && task.name == name) || own_name() == name
     };
     if let Some(task) = tasks.iter().find(is_meant) {
         return Ok(Some(task));
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_goes_by_its_id_its_name_its_task_and_a_running_tasks_name() {
+    fn a_container_goes_by_its_id_its_name_and_a_running_tasks_name() {
         let tasks = [
             task("t1", "web.1", false, "abc1"),
             task("t2", "web.1", true, "abc2"),
@@ -304,7 +303,7 @@ mod tests {
         check("d", Some("def3"));
         check("web.1", Some("abc2"));
         check("web.2", Some("def3"));
-        check("t1", Some("abc1"));
+        check("t1", None);
         check("web.1.t1", Some("abc1"));
         check("web.2.t1", None);
         check("web.3", None);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::{TaskState, TaskStatus};
+use crate::model::restarts::BACKOFF_STEP_MAX;
 use crate::model::state::State;
 use crate::model::time::Time;
 use crate::wire::session::StatusUpdate;
@@ -151,6 +152,11 @@ fn bound(status: &mut TaskStatus, now: Time) {
     status.at = status.at.min(now);
     cut(&mut status.message, TEXT_BYTES_MAX);
     cut(&mut status.error, TEXT_BYTES_MAX);
+    if let Some(restarts) = &mut status.restarts {
+        restarts.not_before = restarts.not_before.min(now);
+        restarts.window_start = restarts.window_start.min(now);
+        restarts.backoff_step = restarts.backoff_step.min(BACKOFF_STEP_MAX);
+    }
     if let Some(container) = &mut status.container {
         cut(&mut container.container_id, CONTAINER_ID_BYTES_MAX);
         let surplus = container.log_tail.len().saturating_sub(LOG_TAIL_BYTES_MAX);

@@ -17,6 +17,7 @@ pub mod load;
 pub mod logging;
 pub mod object;
 pub mod record;
+pub mod restarts;
 pub mod spec;
 pub mod state;
 mod rows;

@@ -380,6 +380,8 @@ pub struct TaskStatus {
     /// Why the task failed, or why it waits; empty when all is well.
     pub error: String,
     pub container: Option<ContainerStatus>,
+    /// The restarts that led to this attempt, if its node has begun it without a manager.
+    pub restarts: Option<RestartRecord>,
 }
 
 /// What was last seen of a task's container.

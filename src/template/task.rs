@@ -160,7 +160,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::model::id::{ServiceId, TaskId};
-    use crate::model::object::TaskState;
+    use crate::model::object::{RestartRecord, TaskState};
     use crate::model::spec::mount::{Mount, VolumeOptions};
     use crate::model::spec::service::RegistryAuth;
     use crate::model::spec::{Driver, Labels};
@@ -180,6 +180,8 @@ pub(super) mod tests {
             registry_auth: RegistryAuth::default(),
             networks: Vec::new(),
             generic: Vec::new(),
+            of_job: false,
+            restarts: RestartRecord::default(),
         };
         let host = NodeDescription {
             hostname: "pi".into(),

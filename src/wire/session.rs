@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{NodeId, ServiceId, TaskId};
-use crate::model::object::{Slot, TaskState, TaskStatus};
+use crate::model::object::{RestartRecord, Slot, TaskState, TaskStatus};
 use crate::model::spec::Labels;
 use crate::model::spec::node::{NodeDescription, Role};
 use crate::model::spec::service::RegistryAuth;
@@ -121,6 +121,10 @@ pub struct Assignment {
     pub networks: Vec<Attachment>,
     /// The generic resources of the node that are the task's.
     pub generic: Vec<GenericResource>,
+    /// Whether it is a task of a job.
+    pub of_job: bool,
+    /// The restarts that led to it.
+    pub restarts: RestartRecord,
 }
 
 impl Assignment {

@@ -8,7 +8,7 @@ use crate::fleet::{Fleet, container_count};
 use crate::host::Host;
 use crate::tools;
 
-fn unlock(host: &Host, key: &str) -> Output {
+pub fn unlock(host: &Host, key: &str) -> Output {
     told(host, &["swarm", "unlock"], key)
 }
 
@@ -26,7 +26,7 @@ fn told_to(mut command: Command, key: &str) -> Output {
     unlocking.wait_with_output().expect("it ends")
 }
 
-fn key_of(host: &Host) -> String {
+pub fn key_of(host: &Host) -> String {
     let key = host.skep(&["swarm", "unlock-key", "-q"]);
     key.trim().to_owned()
 }

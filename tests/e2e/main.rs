@@ -5,6 +5,7 @@
 //! lacks is installed from Debian, and a test that still cannot run says why and is skipped.
 
 mod adoption;
+mod alone;
 mod autolock;
 mod backup;
 mod devices;

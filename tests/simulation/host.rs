@@ -168,6 +168,12 @@ impl Host {
         running.map(|container| container.record.attempt)
     }
 
+    /// Whether the container was started and has ended.
+    pub fn has_ended(&self, container: ContainerId) -> bool {
+        let container = self.containers.get(&container);
+        container.is_some_and(|container| matches!(container.state, State::Ended(_)))
+    }
+
     /// Whether what runs in the container is to complete.
     pub fn is_of_job(&self, container: ContainerId) -> bool {
         self.containers.get(&container).is_some_and(|container| {

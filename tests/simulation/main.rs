@@ -58,3 +58,11 @@ fn the_same_seed_tells_the_same_story() {
     assert_eq!(one, same);
     assert_ne!(one, other);
 }
+
+#[test]
+fn what_ends_while_no_manager_is_there_runs_again_and_is_not_replaced() {
+    for seed in 0..4 {
+        let _tell = Tell(seed);
+        Story::new(seed).tell_of_nodes_alone();
+    }
+}

@@ -1,5 +1,6 @@
 //! One story: users want things while everything fails, then nothing fails any more.
 
+mod alone;
 mod picture;
 mod trouble;
 

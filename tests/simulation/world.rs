@@ -294,6 +294,7 @@ impl World {
         let wakes = [self.seats[host].due(self.now), self.hosts[host].due()];
         self.seats[host].clock.set(ahead_ms);
         self.hosts[host].clock.set(ahead_ms);
+        self.checkers.alone.clock_set(self.hosts[host].node);
         for at in wakes.into_iter().flatten() {
             self.at(at.max(self.now), Happening::Wake(host));
         }

@@ -1,7 +1,8 @@
 //! What becomes due for a task, and when.
 
 use crate::agent::Effect;
-use crate::agent::delays::{KILL_AGAIN_MS, grace_ms, prepare_again_ms, remove_again_ms};
+use crate::agent::delays::{KILL_AGAIN_MS, grace_ms, prepare_again_ms};
+use crate::agent::task::removal::Removal;
 use crate::agent::task::{Moves, Phase, Task};
 use crate::model::time::Time;
 
@@ -11,7 +12,7 @@ impl Task {
         match self.phase {
             Phase::Stopping { kill_at } => Some(kill_at),
             Phase::Waiting { again_at, .. } => Some(again_at),
-            Phase::Removing { again_at, .. } => again_at,
+            Phase::Removing(removal) | Phase::Replacing(removal, _) => removal.again_at,
             _ => None,
         }
     }
@@ -19,6 +20,10 @@ impl Task {
     /// Does what has become due. A clock that was set back holds nothing up: no moment is further
     /// away than when it was set.
     pub fn tick(&mut self, now: Time, moves: &mut Moves) {
+        let removal = self.removal();
+        if removal.is_some_and(|removal| removal.is_due_again(now)) {
+            moves.effects.push(Effect::Remove(self.attempt));
+        }
         let grace = now.plus_ms(grace_ms(&self.assignment).max(KILL_AGAIN_MS));
         match &mut self.phase {
             Phase::Stopping { kill_at } if *kill_at <= now => {
@@ -33,20 +38,15 @@ impl Task {
             Phase::Waiting { tries, again_at } => {
                 *again_at = now.plus_ms(prepare_again_ms(*tries)).min(*again_at);
             }
-            Phase::Removing {
-                tries,
-                again_at: Some(at),
-            } if *at <= now => {
-                let tries = *tries;
-                self.remove(tries, moves);
-            }
-            Phase::Removing {
-                tries,
-                again_at: Some(at),
-            } => {
-                *at = now.plus_ms(remove_again_ms(*tries)).min(*at);
-            }
+            Phase::Unjudged(end) => end.bound(now),
             _ => {}
+        }
+    }
+
+    pub(super) fn removal(&mut self) -> Option<&mut Removal> {
+        match &mut self.phase {
+            Phase::Removing(removal) | Phase::Replacing(removal, _) => Some(removal),
+            _ => None,
         }
     }
 }

@@ -187,6 +187,7 @@ fn run_tasks(rig: &Rig, managed: &Managed, count: usize) {
                     at: clock::now(),
                     message: "started".into(),
                     error: String::new(),
+                    restarts: None,
                     container: Some(ContainerStatus {
                         container_id: "c0".repeat(32),
                         pid: 42,

@@ -160,5 +160,7 @@ fn assignment(state: &State, task: &Task) -> Assignment {
         registry_auth: auth.unwrap_or_default(),
         networks: attachments(state, task),
         generic: task.generic.clone(),
+        of_job: task.job_iteration.is_some(),
+        restarts: task.restart,
     }
 }

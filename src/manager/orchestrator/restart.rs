@@ -17,22 +17,13 @@ use crate::manager::passes::View;
 use crate::model::change::Change;
 use crate::model::id::ServiceId;
 use crate::model::object::{RestartRecord, Service, Slot, Task, TaskState};
-use crate::model::spec::task::{RestartCondition, RestartPolicy};
+use crate::model::restarts::Ending;
+use crate::model::spec::task::RestartPolicy;
 use crate::model::state::State;
 use crate::model::time::{Time, ms_of_ns};
 
 /// How long a replacement waits for the task it replaces to stop.
 const OLD_TASK_WAIT_MS: u64 = 60_000;
-const BACKOFF_FIRST_MS: u64 = 500;
-const BACKOFF_MS_MAX: u64 = 300_000;
-/// The step at which the back-off has reached its longest.
-const BACKOFF_STEP_MAX: u8 = 11;
-/// A task that was up for so long has recovered.
-const RECOVERED_AFTER_MS: u64 = 600_000;
-/// Swarm's delay, for services that want no back-off and give no delay.
-const DELAY_WITHOUT_BACKOFF_MS: u64 = 5_000;
-/// The label with which a service says that it wants no back-off.
-const BACKOFF_LABEL: &str = "skep.restart-backoff";
 
 pub fn pass(view: &View<'_>, dirty: &Dirty, rng: &mut Rng) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -152,17 +143,15 @@ fn replacement(
 pub fn is_done(service: &Service, task: &Task) -> bool {
     let default = RestartPolicy::default();
     let policy = service.spec.task.restart.as_ref().unwrap_or(&default);
-    let attempts = u64::from(task.restart.attempts);
-    let used_up = |max: u64| max > 0 && attempts >= max;
-    !allows(policy, task) || policy.max_attempts.is_some_and(used_up)
+    !ending(task).may_be_followed(policy) || task.restart.uses_up(policy)
 }
 
-fn allows(policy: &RestartPolicy, old: &Task) -> bool {
-    match policy.condition.unwrap_or_default() {
-        // A job that is done is done.
-        RestartCondition::Any => !old.has_completed(),
-        RestartCondition::OnFailure => old.status.state != TaskState::Complete,
-        RestartCondition::None => false,
+fn ending(old: &Task) -> Ending {
+    Ending {
+        state: old.status.state,
+        of_job: old.job_iteration.is_some(),
+        up_since: old.meta.created_at.max(old.restart.not_before),
+        at: old.status.at,
     }
 }
 
@@ -173,11 +162,10 @@ fn next_record(
     policy: &RestartPolicy,
     old: &Task,
 ) -> Option<RestartRecord> {
-    if !allows(policy, old) {
-        return None;
-    }
+    let ending = ending(old);
     if !old.status.state.is_terminal() {
-        return Some(moved(view, policy, old));
+        let moves = ending.may_be_followed(policy);
+        return moves.then(|| moved(view, policy, old));
     }
     // Another version of the service starts with a clean record.
     let same_version = old.task_version == service.task_version;
@@ -186,29 +174,7 @@ fn next_record(
     } else {
         RestartRecord::default()
     };
-    let window_ms = ms_of_ns(policy.window_ns.unwrap_or(0));
-    let window_over = window_ms > 0 && view.now.since_ms(record.window_start) > window_ms;
-    let attempts = if window_over { 0 } else { record.attempts };
-    if policy
-        .max_attempts
-        .is_some_and(|max| max > 0 && u64::from(attempts) >= max)
-    {
-        return None;
-    }
-    let up_since = old.meta.created_at.max(record.not_before);
-    let recovered = old.status.at.since_ms(up_since) >= RECOVERED_AFTER_MS;
-    let step = if recovered { 0 } else { record.backoff_step };
-    let delay_ms = delay_ms(service, policy, step);
-    Some(RestartRecord {
-        not_before: view.now.plus_ms(delay_ms),
-        attempts: attempts.saturating_add(1),
-        window_start: if attempts == 0 {
-            view.now
-        } else {
-            record.window_start
-        },
-        backoff_step: (step + 1).min(BACKOFF_STEP_MAX),
-    })
+    record.next(&service.spec.labels, policy, &ending, view.now)
 }
 
 /// A task that did not fail itself goes elsewhere without counting as an attempt: at once from a
@@ -221,24 +187,6 @@ fn moved(view: &View<'_>, policy: &RestartPolicy, old: &Task) -> RestartRecord {
     RestartRecord {
         not_before: view.now.plus_ms(delay_ms),
         ..old.restart
-    }
-}
-
-/// The larger of the policy's delay and the back-off.
-fn delay_ms(service: &Service, policy: &RestartPolicy, step: u8) -> u64 {
-    let given = policy.delay_ns.map(ms_of_ns);
-    let label = service.spec.labels.get(BACKOFF_LABEL);
-    match label.is_some_and(|value| value == "false") {
-        true => given.unwrap_or(DELAY_WITHOUT_BACKOFF_MS),
-        false => given.unwrap_or(0).max(backoff_ms(step)),
-    }
-}
-
-/// 0, 0.5 s, 1 s, 2 s, … 5 min.
-fn backoff_ms(step: u8) -> u64 {
-    match step {
-        0 => 0,
-        step => (BACKOFF_FIRST_MS << (step.min(BACKOFF_STEP_MAX) - 1)).min(BACKOFF_MS_MAX),
     }
 }
 

@@ -51,6 +51,9 @@ impl State {
             }
             task.meta = stamp.moved(task.meta);
             task.status = status.clone();
+            if let Some(restarts) = status.restarts {
+                task.restart = restarts;
+            }
             if status.state == TaskState::Running {
                 task.running_since.get_or_insert(stamp.at);
             }

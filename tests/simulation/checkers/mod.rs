@@ -1,5 +1,6 @@
 //! What must never happen, whatever fails: one file each.
 
+mod alone;
 mod delays;
 mod jobs;
 mod logs_match;
@@ -19,6 +20,7 @@ use skep::agent::containers::Record;
 use skep::manager::Manager;
 use skep::model::id::{NodeId, TaskId};
 use skep::model::state::State;
+use skep::model::time::Time;
 use skep::raft::record::Entry;
 use skep::wire::control::{Refusal, Request, Response};
 use skep::wire::dependency::Dependency;
@@ -29,6 +31,7 @@ use crate::host::{Host, Order};
 /// Everything that is looked at while a story is told.
 #[derive(Debug, Default)]
 pub struct Checkers {
+    pub alone: alone::Checker,
     delays: delays::Checker,
     logs_match: logs_match::Checker,
     one_leader: one_leader::Checker,
@@ -63,7 +66,8 @@ impl Checkers {
     }
 
     /// An agent wants something of its host's runtime.
-    pub fn orders(&self, host: &Host, task: TaskId, order: &Order) {
+    pub fn orders(&mut self, host: &Host, now: Time, task: TaskId, order: &Order) {
+        self.alone.orders(host, now, order);
         stops_as_told::check(host, task, order);
     }
 

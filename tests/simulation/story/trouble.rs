@@ -109,7 +109,7 @@ impl Story {
             self.world.hosts[host].reboot();
         }
         if self.happens(self.troubles.isolate) {
-            let ms = self.dice.below(30_000);
+            let ms = self.dice.below(90_000);
             self.world.hosts[host].isolated_until = self.world.now.plus_ms(ms);
             self.world.cut(host);
         }

@@ -2,7 +2,7 @@
 
 use skep::agent::{Effect, Event, Farewell};
 use skep::manager::dispatcher::SessionId;
-use skep::wire::session::ToAgent;
+use skep::wire::session::{Assignments, ToAgent};
 
 use crate::host::{Host, Order};
 use crate::world::{Happening, World};
@@ -10,6 +10,8 @@ use crate::world::{Happening, World};
 impl World {
     pub fn start_daemon(&mut self, host: usize) {
         let found = self.hosts[host].start_daemon();
+        let node = self.hosts[host].node;
+        self.checkers.alone.started(node, self.now);
         self.step_agent(host, Event::Adopted(found));
         self.dial_after(host, 10);
         self.follow_role(host);
@@ -34,6 +36,9 @@ impl World {
         }
         if let ToAgent::Assignments(assignments) = &message {
             self.hosts[host].told(assignments);
+            if let Assignments::Full { .. } = assignments {
+                self.checkers.alone.told(self.hosts[host].node);
+            }
         }
         self.step_agent(host, Event::Message(message));
     }
@@ -60,14 +65,16 @@ impl World {
                 }
                 Effect::HangUp => {
                     self.hosts[host].session = None;
+                    self.checkers.alone.lost(self.hosts[host].node, self.now);
                     session.into_iter().for_each(|session| self.end_up(session));
                     self.dial_after(host, 1_000);
                 }
                 Effect::Reach(_) | Effect::Answer(_) | Effect::Done => {}
                 effect => {
                     let (attempt, order) = Order::of(effect).unwrap();
+                    let task = attempt.task;
                     self.checkers
-                        .orders(&self.hosts[host], attempt.task, &order);
+                        .orders(&self.hosts[host], self.now, task, &order);
                     if matches!(order, Order::Remove(_)) {
                         self.cancel_preparation(host, attempt);
                     }

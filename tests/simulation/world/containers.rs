@@ -85,6 +85,16 @@ impl World {
         }
     }
 
+    /// Everything that runs ends by itself.
+    pub fn crash_all(&mut self) {
+        for host in 0..self.hosts.len() {
+            let running: Vec<_> = self.hosts[host].running().collect();
+            for attempt in running {
+                self.container_ends(host, attempt.container, 1);
+            }
+        }
+    }
+
     /// A container with a health check becomes healthy, if it lives so long, and may be unhealthy
     /// at any time.
     fn health_follows(&mut self, host: usize, container: ContainerId) {

@@ -100,6 +100,7 @@ impl World {
         let own = |host: &crate::host::Host| host.session == Some(session);
         if let Some(host) = self.hosts.iter().position(own) {
             self.hosts[host].session = None;
+            self.checkers.alone.lost(self.hosts[host].node, self.now);
             self.step_agent(host, Event::Disconnected);
             let ms = 100 + self.dice.below(1_000);
             self.dial_after(host, ms);

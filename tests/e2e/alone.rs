@@ -1,0 +1,65 @@
+//! Hosts that no manager can reach.
+
+use rustix::process::Signal;
+
+use crate::autolock::{key_of, unlock};
+use crate::fleet::{Fleet, container_count};
+use crate::host::{Host, signal};
+
+/// The only container of a host, and its first process.
+fn container(host: &Host) -> (String, u32) {
+    let id = host.skep(&["container", "ls", "-q", "--no-trunc"]);
+    let id = id.trim().to_owned();
+    let pid = host.skep(&["inspect", "--format", "{{.State.Pid}}", &id]);
+    (id, pid.trim().parse().expect("a number"))
+}
+
+#[test]
+fn what_ends_on_hosts_that_no_manager_can_reach_runs_again_and_is_not_replaced() {
+    let Some(mut fleet) = Fleet::start("alone", 2) else {
+        return;
+    };
+    assert!(fleet.try_create_at(0, "web", "2").status.success());
+    fleet.hosts[0].until("the tasks run", || fleet.spread("web") == [1, 1]);
+    fleet.hosts[0].skep(&["swarm", "update", "--autolock"]);
+    let key = key_of(&fleet.hosts[0]);
+    let tasks = |fleet: &Fleet| {
+        let args = ["service", "ps", "-q", "--no-trunc", "web"];
+        fleet.manager().skep(&args)
+    };
+    let before = tasks(&fleet);
+
+    // The manager waits for its key. It is a host too, whose agent goes on without it.
+    fleet.hosts[0].kill_daemon();
+    fleet.hosts[0].start_daemon();
+    let ended = [0, 1].map(|at| {
+        let (id, pid) = container(&fleet.hosts[at]);
+        signal(pid, Signal::KILL);
+        id
+    });
+    for at in [1, 0] {
+        let host = &fleet.hosts[at];
+        host.until("it has ended", || container_count(host) == 0);
+    }
+    let again = [0, 1].map(|at| {
+        let host = &fleet.hosts[at];
+        host.until("it runs again", || container_count(host) == 1);
+        container(host).0
+    });
+    assert!(again.iter().all(|id| !ended.contains(id)));
+
+    assert!(unlock(&fleet.hosts[0], &key).status.success());
+    fleet.hosts[0].until("the manager knows", || {
+        let id = |at: usize| {
+            let ids = tasks(&fleet);
+            let format = "{{.Status.ContainerStatus.ContainerID}}";
+            let id = ids.lines().nth(at).expect("two tasks").to_owned();
+            fleet.manager().skep(&["inspect", "--format", format, &id])
+        };
+        let known = [id(0), id(1)].concat();
+        again.iter().all(|id| known.contains(id))
+    });
+    assert_eq!(tasks(&fleet), before);
+    assert_eq!(fleet.spread("web"), [1, 1]);
+    assert_eq!([0, 1].map(|at| container(&fleet.hosts[at]).0), again);
+}

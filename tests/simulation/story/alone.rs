@@ -1,0 +1,67 @@
+//! The story of nodes without any manager.
+
+use std::collections::BTreeSet;
+
+use skep::agent::alone::ALONE_MS;
+use skep::model::id::TaskId;
+use skep::model::object::TaskState;
+use skep::model::spec::service::ServiceMode;
+
+use crate::story::{DEPLOY_MS, ELECT_MS, Story};
+
+const REPLICAS: usize = 5;
+/// The first restart comes at once and the second soon, and every order takes a while.
+const AGAIN_MS: u64 = 5_000;
+
+impl Story {
+    /// All managers are gone for minutes, and containers crash again and again. They run again
+    /// where they ran; the managers that come back count it, and replace nothing.
+    pub fn tell_of_nodes_alone(mut self) {
+        self.heal();
+        self.expect("a manager leads", ELECT_MS, |story| {
+            story.world.leader().is_some()
+        });
+        self.open_all();
+        let replicas = Some(REPLICAS as u64);
+        self.create(ServiceMode::Replicated { replicas });
+        self.expect("it runs", DEPLOY_MS, Self::is_as_wanted);
+        let before = self.tasks();
+        for seat in 0..self.world.seats.len() {
+            self.world.kill_manager(seat, true);
+        }
+        self.world.run(AGAIN_MS);
+        self.world.crash_all();
+        self.world.run(ALONE_MS - 2 * AGAIN_MS);
+        assert_eq!(
+            self.running(),
+            0,
+            "who waits for a manager runs nothing again"
+        );
+        self.world.run(3 * AGAIN_MS);
+        assert_eq!(self.running(), REPLICAS);
+        self.world.crash_all();
+        self.world.run(AGAIN_MS);
+        assert_eq!(self.running(), REPLICAS);
+        self.heal();
+        self.expect("a manager leads", ELECT_MS, |story| {
+            story.world.leader().is_some()
+        });
+        self.world.run(DEPLOY_MS);
+        assert_eq!(self.tasks(), before);
+        let state = self.world.state().unwrap();
+        for task in state.tasks().iter() {
+            assert_eq!(task.status.state, TaskState::Running);
+            assert_eq!(task.restart.attempts, 2);
+        }
+    }
+
+    fn tasks(&self) -> BTreeSet<TaskId> {
+        let tasks = self.world.state().unwrap().tasks();
+        tasks.iter().map(|task| task.id).collect()
+    }
+
+    fn running(&self) -> usize {
+        let hosts = self.world.hosts.iter();
+        hosts.map(|host| host.running().count()).sum()
+    }
+}
