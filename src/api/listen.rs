@@ -1,4 +1,5 @@
-//! Where the API is served: a socket of the file system, or a port of the loopback interface.
+//! Where the API is served: a socket of the file system, a port of the loopback interface, or any
+//! other port, with TLS.
 
 use std::fs;
 use std::io;
@@ -6,12 +7,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::str::FromStr;
 
-use async_net::TcpListener;
 use async_net::unix::UnixListener;
+use async_net::{TcpListener, TcpStream};
 use futures_lite::{AsyncRead, AsyncWrite};
 use rustix::fs::{Gid, chown};
+
+use crate::api::tls::Credentials;
 
 /// Members of this group may use the socket.
 const GROUP: &str = "skep";
@@ -21,7 +25,10 @@ const MODE: u32 = 0o660;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     Unix(PathBuf),
+    /// On this machine only, without TLS.
     Tcp(SocketAddr),
+    /// For clients of the swarm that show a certificate.
+    Tls(SocketAddr),
 }
 
 /// A text names no place to listen at.
@@ -31,8 +38,6 @@ pub enum AddressError {
     Form(String),
     #[error("{0:?} has no absolute path")]
     Relative(String),
-    #[error("{0} is not a loopback address: without TLS anybody there would rule this host")]
-    Open(SocketAddr),
 }
 
 /// The API cannot be served where it was asked to be.
@@ -58,12 +63,29 @@ pub enum ListenError {
 pub enum Listener {
     Unix(UnixListener, PathBuf),
     Tcp(TcpListener),
+    Tls(TcpListener, Rc<Credentials>),
+}
+
+/// A connection that came in.
+pub enum Accepted {
+    Plain(Pin<Box<dyn Stream>>),
+    /// By whom is yet to be found out.
+    Tls(TcpStream, Rc<Credentials>),
 }
 
 /// A connection that was accepted.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl std::fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain",
+            Self::Tls(..) => "Tls",
+        })
+    }
+}
 
 impl FromStr for Address {
     type Err = AddressError;
@@ -80,10 +102,10 @@ impl FromStr for Address {
             .strip_prefix("tcp://")
             .and_then(|address| address.parse().ok());
         let address: SocketAddr = address.ok_or_else(|| AddressError::Form(text.into()))?;
-        match address.ip().is_loopback() {
-            true => Ok(Self::Tcp(address)),
-            false => Err(AddressError::Open(address)),
-        }
+        Ok(match address.ip().is_loopback() {
+            true => Self::Tcp(address),
+            false => Self::Tls(address),
+        })
     }
 }
 
@@ -92,27 +114,23 @@ impl Listener {
     pub async fn bind(address: &Address) -> Result<Self, ListenError> {
         match address {
             Address::Unix(path) => bind_unix(path).await,
-            Address::Tcp(address) => {
-                let listener = TcpListener::bind(address).await;
-                let failed = |source| ListenError::Port {
-                    address: *address,
-                    source,
-                };
-                listener.map(Self::Tcp).map_err(failed)
+            Address::Tcp(address) => bind_tcp(*address).await.map(Self::Tcp),
+            Address::Tls(address) => {
+                let listener = bind_tcp(*address).await?;
+                Ok(Self::Tls(listener, Rc::default()))
             }
         }
     }
 
     /// The next connection.
-    pub async fn accept(&self) -> io::Result<Pin<Box<dyn Stream>>> {
-        match self {
-            Self::Unix(listener, _) => Ok(Box::pin(listener.accept().await?.0)),
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok(Box::pin(stream))
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Self::Unix(listener, _) => Accepted::Plain(Box::pin(listener.accept().await?.0)),
+            Self::Tcp(listener) => Accepted::Plain(Box::pin(accept_tcp(listener).await?)),
+            Self::Tls(listener, credentials) => {
+                Accepted::Tls(accept_tcp(listener).await?, credentials.clone())
             }
-        }
+        })
     }
 }
 
@@ -123,6 +141,17 @@ impl Drop for Listener {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|source| ListenError::Port { address, source })
+}
+
+async fn accept_tcp(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Binds under another name and renames: nobody meets the socket with wrong permissions.
@@ -180,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn places_to_listen_at_are_sockets_and_loopback_ports() {
+    fn places_to_listen_at_are_sockets_loopback_ports_and_others_with_tls() {
         check(
             "unix:///run/skep/skep.sock",
             Ok(Address::Unix("/run/skep/skep.sock".into())),
@@ -191,8 +220,7 @@ mod tests {
         );
         check(
             "tcp://0.0.0.0:2375",
-            Err("0.0.0.0:2375 is not a loopback address: \
-                 without TLS anybody there would rule this host"),
+            Ok(Address::Tls(([0, 0, 0, 0], 2375).into())),
         );
         check(
             "unix://skep.sock",

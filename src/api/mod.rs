@@ -30,6 +30,7 @@ mod endpoints;
 mod routes;
 pub mod listen;
 pub mod serve;
+pub mod tls;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use hyper::{Method, StatusCode};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::endpoints::{
-    backup, containers, disk, distribution, events, exec, images, logs, metrics, networks, nodes,
-    push, registry, secrets, services, stats, swarm, system, tasks, volumes,
+    access, backup, containers, disk, distribution, events, exec, images, logs, metrics, networks,
+    nodes, push, registry, secrets, services, stats, swarm, system, tasks, volumes,
 };
 use crate::api::failure::Failure;
 use crate::api::query::decode;
@@ -55,6 +55,7 @@ const ROUTES: &[Route] = routes! {
     POST   "/swarm/update"                   swarm::update;
     GET    "/swarm/unlockkey"                swarm::unlock_key;
     POST   "/swarm/unlock"                   swarm::unlock;
+    POST   "/skep/client-cert"               access::client;
     GET    "/skep/backup"                    backup::backup;
     POST   "/skep/restore"                   backup::restore;
 

@@ -16,7 +16,7 @@ use crate::api::answer::{self, Answer};
 use crate::api::call::Call;
 use crate::api::context::Context;
 use crate::api::failure::Failure;
-use crate::api::listen::Listener;
+use crate::api::listen::{Accepted, Listener};
 use crate::api::query::Query;
 use crate::api::{remote, routes, version};
 use crate::host::wait::sleep;
@@ -48,8 +48,8 @@ pub async fn serve(listener: Listener, context: Rc<Context>, serves: Serves) -> 
         let _ = enter.send(()).await;
         let place = Place(leave.clone());
         match listener.accept().await {
-            Ok(stream) => {
-                let served = connection(stream, context.clone(), serves);
+            Ok(accepted) => {
+                let served = greet(accepted, context.clone(), serves);
                 let connection = async move {
                     served.await;
                     drop(place);
@@ -60,6 +60,22 @@ pub async fn serve(listener: Listener, context: Rc<Context>, serves: Serves) -> 
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
                 sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn greet(accepted: Accepted, context: Rc<Context>, serves: Serves) {
+    match accepted {
+        Accepted::Plain(stream) => connection(stream, context, serves).await,
+        Accepted::Tls(stream, credentials) => {
+            let from = stream.peer_addr();
+            match credentials.greet(&*context.cluster, stream).await {
+                Ok(stream) => connection(stream, context, serves).await,
+                Err(error) => {
+                    let from = from.map_or_else(|_| "?".to_owned(), |from| from.to_string());
+                    tracing::warn!("a client at {from} was not let in: {error}");
+                }
             }
         }
     }

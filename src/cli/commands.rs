@@ -111,6 +111,7 @@ pub const COMMANDS: &[&Command] = &[
     &swarm::backup::BACKUP,
     &swarm::backup::RESTORE,
     &swarm::ca::CA,
+    &swarm::client_cert::CLIENT_CERT,
     &swarm::settings::UPDATE,
     &swarm::token::JOIN_TOKEN,
     &swarm::unlock::UNLOCK,

@@ -33,8 +33,9 @@ pub const DAEMON: Command = Command {
         Flag::new(
             "host",
             Kind::Many("list", check::<Address>),
-            "Socket to serve the API at: unix://PATH, or tcp://IP:PORT on loopback \
-             (default unix://RUN-DIR/skep.sock)",
+            "Socket to serve the API at: unix://PATH, or tcp://IP:PORT, without TLS on loopback, \
+             and elsewhere with TLS, while this host is a manager, for those who have a \
+             certificate of \"swarm client-cert\" (default unix://RUN-DIR/skep.sock)",
         )
         .short('H'),
         Flag::new(

@@ -7,6 +7,7 @@ use crate::cli::compose::ComposeError;
 use crate::cli::flags::Mistake;
 use crate::cli::{client, flags, host};
 use crate::daemon::DaemonError;
+use crate::identity::key::KeyError;
 use crate::template;
 
 /// Why a command failed.
@@ -18,6 +19,9 @@ pub enum Failure {
     /// The address of the daemon cannot be used.
     #[error(transparent)]
     Host(#[from] host::Error),
+    /// A key cannot be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The daemon refused or was not there.
     #[error(transparent)]
     Client(#[from] client::Error),

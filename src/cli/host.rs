@@ -16,6 +16,7 @@ use async_net::unix::UnixStream;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use crate::cli::failure::reason;
+use crate::cli::tls::{Tls, TlsError};
 use crate::host::rng::{EntropyError, Rng};
 use crate::network::resolve::{ResolveError, Resolver};
 
@@ -35,6 +36,15 @@ pub enum Host {
         host: String,
         /// The port.
         port: u16,
+    },
+    /// TCP with TLS, to anywhere.
+    Tls {
+        /// An address or a name, which the daemon's certificate has to be for.
+        host: String,
+        /// The port.
+        port: u16,
+        /// By what both sides know each other.
+        tls: Box<Tls>,
     },
     /// The daemon of another machine, reached by running the CLI there.
     Ssh {
@@ -69,8 +79,17 @@ pub enum ConnectError {
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     /// It is TCP to elsewhere, which needs TLS.
-    #[error("{0} is another machine, and TCP without TLS is for this one only; use ssh:// instead")]
+    #[error(
+        "{0} is another machine, and TCP without TLS is for this one only; use --tlsverify with a \
+         certificate of \"skep swarm client-cert\", or ssh://"
+    )]
     NotLoopback(IpAddr),
+    /// There are no usable certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The other side is not believed, or does not believe.
+    #[error("{}", handshake(.0))]
+    Handshake(io::Error),
 }
 
 /// Something that bytes go in and out of.
@@ -88,24 +107,53 @@ impl Host {
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
+            Self::Tls { host, port, tls } => {
+                let opening = tls.prepare(host)?;
+                let address = SocketAddr::new(address(host).await?, *port);
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                let connected = opening.connect(stream).await;
+                Box::new(connected.map_err(ConnectError::Handshake)?)
+            }
             Self::Ssh { machine, port } => Box::new(Ssh::start(machine, *port)?),
         })
     }
+
+    /// The same with TLS, if it is reached by TCP.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        match self {
+            Self::Tcp { host, port } => Self::Tls {
+                host,
+                port,
+                tls: Box::new(tls),
+            },
+            other => other,
+        }
+    }
+}
+
+/// What went wrong before both sides were sure of each other.
+fn handshake(error: &io::Error) -> String {
+    match error.get_ref() {
+        Some(source) => format!("TLS: {source}"),
+        None => reason(error),
+    }
+}
+
+async fn address(host: &str) -> Result<IpAddr, ConnectError> {
+    if let Ok(ip) = host.parse() {
+        return Ok(ip);
+    }
+    let mut rng = Rng::from_entropy()?;
+    let found = Resolver::load().await.addresses(host, &mut rng).await?;
+    let none = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    Ok(found.first().copied().unwrap_or(none))
 }
 
 /// The address of a host that is this machine.
 async fn loopback(host: &str, port: u16) -> Result<SocketAddr, ConnectError> {
-    let ip = match host.parse() {
-        Ok(ip) => ip,
-        Err(_) => {
-            let mut rng = Rng::from_entropy()?;
-            let found = Resolver::load().await.addresses(host, &mut rng).await?;
-            found
-                .first()
-                .copied()
-                .unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
-        }
-    };
+    let ip = address(host).await?;
     match ip.is_loopback() {
         true => Ok(SocketAddr::new(ip, port)),
         false => Err(ConnectError::NotLoopback(ip)),
@@ -151,8 +199,12 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Tcp { host, port } | Self::Tls { host, port, .. } if host.contains(':') => {
+                write!(f, "tcp://[{host}]:{port}")
+            }
+            Self::Tcp { host, port } | Self::Tls { host, port, .. } => {
+                write!(f, "tcp://{host}:{port}")
+            }
             Self::Ssh {
                 machine,
                 port: Some(port),

@@ -8,6 +8,7 @@ pub mod flags;
 pub mod help;
 pub mod failure;
 pub mod host;
+pub mod tls;
 pub mod client;
 pub mod units;
 pub mod table;
@@ -51,6 +52,7 @@ pub mod daemon;
 
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -61,6 +63,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, Usage};
 use crate::cli::flags::{Args, Command, Flag, Kind, Mistake, Parsed};
 use crate::cli::host::Host;
+use crate::cli::tls::Tls;
 
 const GLOBAL: &[Flag] = &[
     Flag::new(
@@ -69,6 +72,27 @@ const GLOBAL: &[Flag] = &[
         "Daemon socket to connect to (default unix:///run/skep/skep.sock)",
     )
     .short('H'),
+    Flag::new(
+        "tls",
+        Kind::Switch,
+        "Use TLS; always verifies, as --tlsverify does",
+    ),
+    Flag::new(
+        "tlscacert",
+        Kind::Text,
+        "Trust certs signed only by this CA (default \"~/.docker/ca.pem\")",
+    ),
+    Flag::new(
+        "tlscert",
+        Kind::Text,
+        "Path to TLS certificate file (default \"~/.docker/cert.pem\")",
+    ),
+    Flag::new(
+        "tlskey",
+        Kind::Text,
+        "Path to TLS key file (default \"~/.docker/key.pem\")",
+    ),
+    Flag::new("tlsverify", Kind::Switch, "Use TLS and verify the remote"),
     Flag::new(
         "version",
         Kind::Switch,
@@ -157,7 +181,7 @@ fn start(
     if parsed.wants_help() {
         return context::print(&help::command(program, command, typed));
     }
-    let host = daemon_host(program, global.text("host"))?;
+    let host = daemon_host(program, global)?;
     let executor = Rc::new(LocalExecutor::new());
     let context = Context::new(program, host, Rc::clone(&executor));
     futures_lite::future::block_on(executor.run((command.run.0)(context, parsed)))
@@ -211,18 +235,29 @@ fn unknown(program: &str, words: &[&str]) -> Failure {
 }
 
 /// The daemon that was asked for: by flag, by the environment, or the usual one.
-fn daemon_host(program: &str, flag: Option<&str>) -> Result<Host, Failure> {
-    let from_env = |name| {
-        env::var(name)
-            .ok()
-            .filter(|value: &String| !value.is_empty())
+fn daemon_host(program: &str, global: &Parsed) -> Result<Host, Failure> {
+    let from_env = |name: &str| {
+        let set = |name: String| env::var(name).ok().filter(|value| !value.is_empty());
+        let docker = || set(format!("DOCKER_{name}")).filter(|_| program == "docker");
+        set(format!("SKEP_{name}")).or_else(docker)
     };
-    let docker = || from_env("DOCKER_HOST").filter(|_| program == "docker");
-    let given = flag
-        .map(str::to_owned)
-        .or_else(|| from_env("SKEP_HOST"))
-        .or_else(docker);
-    Ok(given.as_deref().unwrap_or(host::DEFAULT).parse()?)
+    let given = global.text("host").map(str::to_owned);
+    let given = given.or_else(|| from_env("HOST"));
+    let host: Host = given.as_deref().unwrap_or(host::DEFAULT).parse()?;
+    let files = ["tlscacert", "tlscert", "tlskey"].map(|flag| global.text(flag));
+    let is_asked = global.on("tls") || global.on("tlsverify") || files.iter().any(Option::is_some);
+    if !is_asked && from_env("TLS_VERIFY").is_none() {
+        return Ok(host);
+    }
+    let dir = from_env("CERT_PATH").map(PathBuf::from);
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".docker");
+    let usual = Tls::in_dir(&dir.unwrap_or_else(home));
+    let [ca, cert, key] = files.map(|file| file.map(PathBuf::from));
+    Ok(host.with_tls(Tls {
+        ca: ca.unwrap_or(usual.ca),
+        cert: cert.unwrap_or(usual.cert),
+        key: key.unwrap_or(usual.key),
+    }))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod ca;
+pub mod client_cert;
 pub mod join;
 pub mod settings;
 pub mod token;

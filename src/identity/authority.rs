@@ -58,6 +58,18 @@ pub struct Order<'a> {
     pub serial: [u8; SERIAL_BYTES],
 }
 
+/// A certificate for whatever is no root.
+pub(super) struct Leaf<'a> {
+    pub request: &'a [u8],
+    pub cluster: ClusterId,
+    pub unit: &'a str,
+    pub name: String,
+    pub alternatives: Vec<SanType>,
+    pub usages: Vec<ExtendedKeyUsagePurpose>,
+    pub life_ms: u64,
+    pub serial: [u8; SERIAL_BYTES],
+}
+
 /// Why there is no authority, or no certificate from it.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
@@ -123,34 +135,52 @@ impl Authority {
         order: &Order<'_>,
         now: Time,
     ) -> Result<CertificateDer<'static>, AuthorityError> {
-        let public = key_of(order.request)?;
         let role = match order.role {
             Role::Manager => MANAGER,
             Role::Worker => WORKER,
         };
-        let end = now.plus_ms(order.life_ms.max(NODE_LIFE_MS_MIN));
+        let node = order.node.to_string();
+        let names = [role.to_owned(), node.clone()].map(|name| name.try_into());
+        let [role_name, node_name] = names;
+        let leaf = Leaf {
+            request: order.request,
+            cluster: order.cluster,
+            unit: role,
+            name: node,
+            alternatives: vec![SanType::DnsName(role_name?), SanType::DnsName(node_name?)],
+            usages: vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ],
+            life_ms: order.life_ms,
+            serial: order.serial,
+        };
+        self.sign(leaf, now)
+    }
+
+    /// A certificate that signs no others.
+    pub(super) fn sign(
+        &self,
+        leaf: Leaf<'_>,
+        now: Time,
+    ) -> Result<CertificateDer<'static>, AuthorityError> {
+        let public = key_of(leaf.request)?;
+        let end = now.plus_ms(leaf.life_ms.max(NODE_LIFE_MS_MIN));
         let mut params = CertificateParams::default();
         set_life(&mut params, self.within(backdated(now)), self.within(end));
-        params.serial_number = Some(SerialNumber::from_slice(&order.serial));
+        params.serial_number = Some(SerialNumber::from_slice(&leaf.serial));
         params.distinguished_name = DistinguishedName::new();
         for (kind, value) in [
-            (DnType::OrganizationName, order.cluster.to_string()),
-            (DnType::OrganizationalUnitName, role.to_owned()),
-            (DnType::CommonName, order.node.to_string()),
+            (DnType::OrganizationName, leaf.cluster.to_string()),
+            (DnType::OrganizationalUnitName, leaf.unit.to_owned()),
+            (DnType::CommonName, leaf.name),
         ] {
             params.distinguished_name.push(kind, value);
         }
-        for name in [role.to_owned(), order.node.to_string()] {
-            params
-                .subject_alt_names
-                .push(SanType::DnsName(name.try_into()?));
-        }
+        params.subject_alt_names = leaf.alternatives;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages = leaf.usages;
         params.use_authority_key_identifier_extension = true;
         Ok(params.signed_by(&public, &self.issuer()?)?.into())
     }

@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::AttributeTypeAndValue;
 
 use crate::host::rng::Rng;
+use crate::identity::access::CLIENT;
 use crate::identity::key::public_digest;
 use crate::model::id::{ClusterId, NodeId};
 use crate::model::spec::node::Role;
@@ -88,17 +89,35 @@ pub fn verify(
     cluster: Option<ClusterId>,
     dates: Dates,
 ) -> Result<Peer, CertificateError> {
+    let peer = leads(chain, roots, dates)?.peer()?;
+    if let Some(ours) = cluster.filter(|ours| *ours != peer.cluster) {
+        let (node, its) = (peer.node, peer.cluster);
+        return Err(CertificateError::OtherSwarm { node, its, ours });
+    }
+    match dates {
+        Dates::At(now) if now > peer.not_after => Err(CertificateError::Expired(peer.into())),
+        Dates::At(now) if now < peer.not_before => Err(CertificateError::NotYet(peer.into())),
+        _ => Ok(peer),
+    }
+}
+
+/// What the first certificate of a chain says that leads to one of `roots`. Whether it is within
+/// its own dates is not looked at.
+pub(super) fn leads(
+    chain: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    dates: Dates,
+) -> Result<Facts, CertificateError> {
     let (own, others) = chain.split_first().ok_or(CertificateError::None)?;
     if chain.len() > CHAIN_MAX {
         return Err(CertificateError::TooMany(chain.len()));
     }
-    let own_facts = Facts::read(own)?;
-    let peer = own_facts.peer()?;
-    let mut begun = vec![peer.not_before];
+    let facts = Facts::read(own)?;
+    let mut begun = vec![facts.not_before];
     for other in others {
         begun.push(Facts::read(other)?.not_before);
     }
-    let valid = |now: &Time| (peer.not_before..=peer.not_after).contains(now);
+    let valid = |now: &Time| (facts.not_before..=facts.not_after).contains(now);
     let moments = match dates {
         Dates::At(now) if valid(&now) => vec![now],
         // Out of its dates the chain is still held against the roots, as of its own beginning: a
@@ -110,15 +129,7 @@ pub fn verify(
     trusted
         .unwrap_or(Err(webpki::Error::UnknownIssuer))
         .map_err(CertificateError::Foreign)?;
-    if let Some(ours) = cluster.filter(|ours| *ours != peer.cluster) {
-        let (node, its) = (peer.node, peer.cluster);
-        return Err(CertificateError::OtherSwarm { node, its, ours });
-    }
-    match dates {
-        Dates::At(now) if now > peer.not_after => Err(CertificateError::Expired(peer.into())),
-        Dates::At(now) if now < peer.not_before => Err(CertificateError::NotYet(peer.into())),
-        _ => Ok(peer),
-    }
+    Ok(facts)
 }
 
 /// Whether the chain leads to a root, with every date as it was at `at`.
@@ -168,9 +179,11 @@ pub struct Facts {
     pub is_root: bool,
     pub not_before: Time,
     pub not_after: Time,
+    pub(super) cluster: Option<ClusterId>,
+    /// The name of a client of the API.
+    pub(super) client: Option<String>,
     node: Option<NodeId>,
     role: Option<Role>,
-    cluster: Option<ClusterId>,
 }
 
 impl Facts {
@@ -186,7 +199,9 @@ impl Facts {
             return Err(unreadable("there are bytes behind it"));
         }
         let subject = parsed.subject();
-        let role = match sole(subject.iter_organizational_unit()) {
+        let unit = sole(subject.iter_organizational_unit());
+        let name = sole(subject.iter_common_name());
+        let role = match unit {
             Some(MANAGER) => Some(Role::Manager),
             Some(WORKER) => Some(Role::Worker),
             _ => None,
@@ -197,8 +212,9 @@ impl Facts {
             is_root: parsed.is_ca(),
             not_before: time(parsed.validity().not_before.timestamp()),
             not_after: time(parsed.validity().not_after.timestamp()),
-            node: sole(subject.iter_common_name()).and_then(|id| id.parse().ok()),
+            node: name.and_then(|id| id.parse().ok()),
             role,
+            client: name.filter(|_| unit == Some(CLIENT)).map(str::to_owned),
             cluster: sole(subject.iter_organization()).and_then(|id| id.parse().ok()),
         })
     }
@@ -226,7 +242,7 @@ fn time(seconds: i64) -> Time {
     Time(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000))
 }
 
-fn shown(time: Time) -> String {
+pub(super) fn shown(time: Time) -> String {
     let moment = i64::try_from(time.0).map(Timestamp::from_millisecond);
     match moment {
         Ok(Ok(moment)) => moment.to_string(),

@@ -5,6 +5,7 @@
 //! swarm init   -> Authority (root certificate and key), two join tokens
 //! join token   = digest of the root + a secret: the node checks the root before it says the secret
 //! certificate  = CN node, OU role, O swarm, signed by the root: what a peer is known by
+//! access       = for the API over TLS: for its clients, and for the managers they reach
 //! unlock key   -> seals the key that seals the rest
 //! ```
 //!
@@ -17,6 +18,7 @@ pub mod token;
 pub mod certificate;
 pub mod roots;
 pub mod authority;
+pub mod access;
 pub mod founding;
 pub mod seal;
 pub mod unlock;

@@ -93,8 +93,13 @@ fn base64_value(digit: u8) -> Option<u32> {
 
 /// A certificate in PEM, byte for byte as Go writes it: a join token digests this text.
 pub fn certificate_pem(der: &[u8]) -> String {
+    pem("CERTIFICATE", der)
+}
+
+/// Bytes in PEM, under the name of what they are.
+pub fn pem(label: &str, der: &[u8]) -> String {
     let body = base64(der);
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut text = format!("-----BEGIN {label}-----\n");
     let mut rest = body.as_str();
     while !rest.is_empty() {
         let (line, after) = rest.split_at(rest.len().min(PEM_LINE));
@@ -102,7 +107,7 @@ pub fn certificate_pem(der: &[u8]) -> String {
         text.push('\n');
         rest = after;
     }
-    text + "-----END CERTIFICATE-----\n"
+    text + &format!("-----END {label}-----\n")
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 
 use crate::host::rng::Rng;
 use crate::identity::authority::{Authority, AuthorityError, Order, SERIAL_BYTES};
+use crate::identity::certificate::Facts;
 use crate::model::object::Cluster;
 use crate::model::state::State;
 use crate::model::time::{Time, ms_of_ns};
 use crate::model::trust::{Hidden, Rotation};
+use crate::wire::access::{Access, AccessOrder};
 use crate::wire::control::{NewRoot, Refusal, Request, Response};
 use crate::wire::join::{Admission, Certified};
 
@@ -18,8 +20,10 @@ pub fn certify(
     rng: &mut Rng,
     response: Response,
 ) -> Result<Response, Refusal> {
-    let Response::Admitted(admission) = response else {
-        return Ok(response);
+    let admission = match response {
+        Response::Admitted(admission) => admission,
+        Response::MayAccess(order) => return give_access(state, now, rng, &order),
+        response => return Ok(response),
     };
     let cluster = state.cluster().ok_or(Refusal::NoLeader)?;
     let signed = sign(cluster, now, rng, &admission);
@@ -37,6 +41,29 @@ pub fn certify(
         roots: cluster.trust.roots(),
         managers: members.map(|member| member.address.clone()).collect(),
         at: now,
+    }))
+}
+
+fn give_access(
+    state: &State,
+    now: Time,
+    rng: &mut Rng,
+    order: &AccessOrder,
+) -> Result<Response, Refusal> {
+    let cluster = state.cluster().ok_or(Refusal::NoLeader)?;
+    let (root, key) = cluster.trust.issuer();
+    let serial = rng.next_u128().to_be_bytes();
+    let signed = authority(root, key)
+        .and_then(|authority| authority.give_access(order, cluster.id, serial, now));
+    let certificate = signed.and_then(|signed| Ok((Facts::read(&signed)?.not_after, signed)));
+    let (not_after, certificate) =
+        certificate.map_err(|error| Refusal::NoCertificate(error.to_string()))?;
+    let path = cluster.trust.path().into_iter();
+    Ok(Response::Access(Access {
+        chain: std::iter::once(certificate.to_vec()).chain(path).collect(),
+        roots: cluster.trust.roots(),
+        cluster: cluster.id,
+        not_after,
     }))
 }
 

@@ -15,6 +15,7 @@ use crate::model::spec::node::NodeSpec;
 use crate::model::spec::service::ServiceSpec;
 use crate::model::spec::{ConfigSpec, SecretSpec};
 use crate::model::trust::{Inadmissible, NewTokens, Rotation, UnlockSecret};
+use crate::wire::access::{Access, AccessOrder};
 use crate::wire::join::{Admission, Certified, Joining, Shown};
 
 /// Everything that can be asked of the managers. References are ids, unique prefixes of ids, or
@@ -23,6 +24,8 @@ use crate::wire::join::{Admission, Certified, Joining, Shown};
 pub enum Request {
     Cluster,
     UnlockKey,
+    /// A certificate for the API over TLS.
+    Access(AccessOrder),
     UpdateCluster {
         version: u64,
         spec: ClusterSpec,
@@ -104,6 +107,7 @@ impl Request {
         match self {
             Self::Cluster
             | Self::UnlockKey
+            | Self::Access(_)
             | Self::Nodes(_)
             | Self::Node(_)
             | Self::Services(_)
@@ -166,6 +170,9 @@ pub enum Response {
     Cluster(Arc<Cluster>),
     /// `None` if managers are not locked.
     UnlockKey(Option<UnlockSecret>),
+    /// To the manager that was asked, which answers with [`Response::Access`].
+    MayAccess(AccessOrder),
+    Access(Access),
     Nodes(Vec<NodeView>),
     Node(NodeView),
     Services(Vec<ServiceView>),

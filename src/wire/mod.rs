@@ -3,6 +3,7 @@
 //! they get images from each other.
 //! Everything can be sent: a frame is a protocol version, then postcard, and has a limit.
 
+pub mod access;
 pub mod frame;
 pub mod log;
 pub mod greeting;

@@ -11,7 +11,7 @@ use skep::host::clock::Stopwatch;
 use crate::lan::Seat;
 use crate::{image, tools};
 
-const SKEP: &str = env!("CARGO_BIN_EXE_skep");
+pub const SKEP: &str = env!("CARGO_BIN_EXE_skep");
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -154,6 +154,12 @@ impl Host {
         self.until("the daemon answers", || {
             self.try_skep(&["version"]).status.success()
         });
+    }
+
+    /// Flags that its daemon gets from its next start on.
+    pub fn add_flags(&mut self, flags: &[&str]) {
+        self.flags
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
     /// `kill -9`, as a crash would.

@@ -4,6 +4,7 @@
 //! These tests need root. Each starts its own daemon and ends only what it started; what a machine
 //! lacks is installed from Debian, and a test that still cannot run says why and is skipped.
 
+mod access;
 mod adoption;
 mod alone;
 mod autolock;

@@ -4,6 +4,7 @@
 pub mod system;
 pub mod events;
 pub mod swarm;
+pub mod access;
 pub mod backup;
 pub mod nodes;
 pub mod services;

@@ -1,5 +1,6 @@
 //! The swarm itself, and how it begins and ends.
 
+use crate::api::types::base64::Base64;
 use crate::api::types::node::TlsInfo;
 use crate::api::types::{Driver, Labels, ObjectVersion};
 
@@ -102,6 +103,20 @@ docker! {
     /// Docker's `UnlockKey`.
     pub struct UnlockKey {
         unlock_key "UnlockKey": String;
+    }
+
+    /// Asks for a certificate for a client of the API over TLS.
+    pub struct ClientCertRequest {
+        request "Request": Base64;
+        name "Name": String;
+        expiry "Expiry": i64;
+    }
+
+    /// A client's certificate and the roots of the swarm, in PEM.
+    pub struct ClientCert {
+        certificate "Certificate": String;
+        ca "CA": String;
+        not_after "NotAfter": String;
     }
 
     /// The swarm as `info` shows it.

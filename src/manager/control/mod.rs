@@ -43,6 +43,10 @@ pub fn read(
             let own = nodes::own(state);
             own.map(|cluster| Response::UnlockKey(cluster.trust.unlock))
         }
+        Request::Access(order) => {
+            let own = nodes::own(state);
+            own.map(|_| Response::MayAccess(order.clone()))
+        }
         Request::Nodes(wanted) => filters::nodes(wanted).map(|wanted| {
             let kept = state.nodes().iter().filter(|node| wanted.keeps_node(node));
             Response::Nodes(kept.map(|node| nodes::view(presence, node)).collect())
