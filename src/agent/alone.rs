@@ -1,9 +1,10 @@
 //! What an agent does while no manager can be reached: it makes further attempts at tasks that end.
 
-use crate::agent::Agent;
 use crate::agent::containers::ContainerId;
 use crate::agent::task::{Moves, Task};
+use crate::agent::{Agent, Effect};
 use crate::host::rng::Rng;
+use crate::model::id::TaskId;
 use crate::model::time::Time;
 
 /// An agent that managers have spoken to waits so long for them to do it again, and one whose
@@ -64,6 +65,30 @@ impl Agent {
             if let Some(task) = self.tasks.get_mut(&id) {
                 task.replace(ContainerId::draw(rng), moves);
             }
+        }
+    }
+
+    /// Sees to it that the next daemon knows which tasks may go on, should it start without a
+    /// manager on a host that was switched off.
+    pub(super) fn remember(&mut self, moves: &mut Moves) {
+        let mut changes = Vec::new();
+        let tasks = &self.tasks;
+        let is_kept = |id: &TaskId| tasks.get(id).is_some_and(Task::is_kept);
+        self.kept.retain(|id, _| {
+            let stays = is_kept(id);
+            if !stays {
+                changes.push((*id, None));
+            }
+            stays
+        });
+        for (id, task) in self.tasks.iter().filter(|(_, task)| task.is_kept()) {
+            let number = task.attempt().number;
+            if self.kept.insert(*id, number) != Some(number) {
+                changes.push((*id, Some(task.record())));
+            }
+        }
+        if !changes.is_empty() {
+            moves.effects.push(Effect::Keep(changes));
         }
     }
 

@@ -25,7 +25,11 @@ pub trait Containers {
     type Error: fmt::Display;
 
     /// Finds what an earlier daemon left, and clears away whatever was never started.
-    fn adopt(&self) -> impl Future<Output = Result<Vec<Found>, Self::Error>>;
+    fn adopt(&self) -> impl Future<Output = Result<Left, Self::Error>>;
+
+    /// Remembers tasks, or forgets them, for `adopt` after the host was switched off. It is done
+    /// beside all else, in order, and soon.
+    fn keep(&self, changes: Vec<(TaskId, Option<Record>)>);
 
     /// Makes everything that the container needs and keeps the record for `adopt`. The secrets and
     /// configs that its spec names become files that lie on no disk.
@@ -99,6 +103,14 @@ pub enum Health {
     Starting,
     Healthy,
     Unhealthy,
+}
+
+/// What an earlier daemon left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Left {
+    pub found: Vec<Found>,
+    /// What was kept of tasks that may be run again without a manager.
+    pub kept: Vec<Record>,
 }
 
 /// An attempt that an earlier daemon started.

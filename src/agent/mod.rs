@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::agent::alone::Solitude;
-use crate::agent::containers::{Attempt, ContainerId, Found, Record};
+use crate::agent::containers::{Attempt, ContainerId, Left, Record};
 use crate::agent::task::{Moves, News, Task};
 use crate::host::rng::Rng;
 use crate::model::id::{NodeId, TaskId};
@@ -58,6 +58,8 @@ pub struct Agent {
     /// The secrets and configs that tasks of this node name.
     dependencies: BTreeMap<DependencyId, Arc<Dependency>>,
     solitude: Solitude,
+    /// The tasks that are remembered, each with the number of its attempt.
+    kept: BTreeMap<TaskId, u32>,
     leaving: bool,
 }
 
@@ -92,8 +94,8 @@ struct Difference {
 /// What happens to an agent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// What an earlier daemon of this node left running or ended; comes first, if at all.
-    Adopted(Vec<Found>),
+    /// What an earlier daemon of this node left; comes first, if at all.
+    Adopted(Left),
     Connected,
     Message(ToAgent),
     Disconnected,
@@ -128,6 +130,8 @@ pub enum Effect {
     Reach(Reach),
     /// With the secrets and configs that the task names, as far as the managers have sent them.
     Prepare(Record, Vec<Arc<Dependency>>),
+    /// Remembers these tasks, or forgets them, for the day when a daemon starts without a manager.
+    Keep(Vec<(TaskId, Option<Record>)>),
     /// Keeps this for the next dial, and for what runs beside the agent.
     Learn(Roster),
     /// Calls the manager that asks for a stream.
@@ -149,6 +153,7 @@ impl Agent {
             tasks: BTreeMap::new(),
             dependencies: BTreeMap::new(),
             solitude: Solitude::default(),
+            kept: BTreeMap::new(),
             leaving: false,
         }
     }
@@ -157,7 +162,7 @@ impl Agent {
     pub fn step(&mut self, now: Time, rng: &mut Rng, event: Event) -> Vec<Effect> {
         let mut moves = Moves::default();
         match event {
-            Event::Adopted(found) => self.adopt(found, &mut moves),
+            Event::Adopted(left) => self.adopt(now, left, &mut moves),
             Event::Connected => self.connected(&mut moves),
             Event::Message(message) => self.listen(now, rng, message, &mut moves),
             Event::Disconnected => self.session = None,
@@ -178,6 +183,7 @@ impl Agent {
         self.go_on_alone(now, rng, &mut moves);
         self.discard_old(&mut moves);
         self.tasks.retain(|_, task| !task.is_over());
+        self.remember(&mut moves);
         self.effects(moves)
     }
 
@@ -200,8 +206,8 @@ impl Agent {
         session.is_some_and(|session| session.version.is_some())
     }
 
-    fn adopt(&mut self, found: Vec<Found>, moves: &mut Moves) {
-        for found in found {
+    fn adopt(&mut self, now: Time, left: Left, moves: &mut Moves) {
+        for found in left.found {
             let task = Task::adopted(found);
             let known = self.tasks.get(&task.attempt().task);
             if known.is_some_and(|known| known.rank() >= task.rank()) {
@@ -211,6 +217,13 @@ impl Agent {
             if let Some(loser) = self.tasks.insert(task.attempt().task, task) {
                 moves.effects.push(Effect::Remove(loser.attempt()));
             }
+        }
+        // The host has been switched off meanwhile.
+        for record in left.kept {
+            let Attempt { task, number, .. } = record.attempt;
+            self.kept.insert(task, number);
+            let lost = || Task::lost(record, now);
+            self.tasks.entry(task).or_insert_with(lost);
         }
     }
 

@@ -122,9 +122,9 @@ enum Input {
 
 impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
     async fn run(&mut self) -> Result<(), C::Error> {
-        let found = self.containers.adopt().await?;
-        found.iter().for_each(|found| self.watch_found(found));
-        let mut event = Event::Adopted(found);
+        let left = self.containers.adopt().await?;
+        left.found.iter().for_each(|found| self.watch_found(found));
+        let mut event = Event::Adopted(left);
         while self.step(event) {
             event = self.next().await;
         }
@@ -162,6 +162,7 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
             Effect::Send(message) => self.send(&message),
             Effect::HangUp => self.wait_to_redial(),
             Effect::Reach(news) => self.containers.reach(news),
+            Effect::Keep(changes) => self.containers.keep(changes),
             Effect::Prepare(record, dependencies) => self.prepare(record, dependencies),
             Effect::Learn(roster) => self.dialer.learn(roster),
             Effect::Answer(summons) => self.dialer.answer(summons),

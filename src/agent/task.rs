@@ -42,6 +42,9 @@ const ERROR_CHARS: usize = 1024;
 /// Docker's exit code for a container that nobody saw end.
 const EXIT_CODE_UNKNOWN: i32 = 255;
 
+/// Why a task has failed whose container nobody saw end.
+const LOST: &str = "exit unknown: the container is gone, as after a restart of the host";
+
 /// A task that this node was given.
 #[derive(Debug)]
 pub struct Task {
@@ -93,6 +96,10 @@ enum Phase {
 #[derive(Debug, PartialEq)]
 enum Ending {
     Exited(Exit),
+    /// The host was switched off while it ran.
+    Lost {
+        at: Time,
+    },
     /// It could not be made or started, though the task had come to STARTING before.
     Failed {
         reason: String,
@@ -248,8 +255,7 @@ impl Task {
             Phase::Unmade if self.status.state >= TaskState::Starting => {
                 self.phase = Phase::Gone;
                 self.status.message = "started".into();
-                let lost = "exit unknown: the container is gone, as after a restart of the host";
-                self.end(TaskState::Failed, lost, now, moves);
+                self.end(TaskState::Failed, LOST, now, moves);
             }
             Phase::Unmade => self.prepare(1, now, moves),
             Phase::Prepared if self.desired > TaskState::Ready => {
@@ -296,11 +302,17 @@ impl Task {
         self.report(TaskState::Accepted, "accepted", now, moves);
         self.report(TaskState::Preparing, "preparing", now, moves);
         self.phase = Phase::Preparing { tries };
-        let record = Record {
+        moves
+            .effects
+            .push(Effect::Prepare(self.record(), Vec::new()));
+    }
+
+    /// What the attempt is.
+    pub fn record(&self) -> Record {
+        Record {
             attempt: self.attempt,
             assignment: Arc::clone(&self.assignment),
-        };
-        moves.effects.push(Effect::Prepare(record, Vec::new()));
+        }
     }
 
     fn prepared(&mut self, now: Time, moves: &mut Moves) {
@@ -361,6 +373,13 @@ impl Task {
             Phase::Unjudged(Ending::Failed { reason, at }) => {
                 self.end(TaskState::Failed, &reason, at.min(now), moves);
                 self.remove(moves);
+            }
+            Phase::Unjudged(Ending::Lost { at }) => {
+                self.phase = Phase::Gone;
+                match asked {
+                    true => self.report(TaskState::Shutdown, "shutdown", now, moves),
+                    false => self.end(TaskState::Failed, LOST, at.min(now), moves),
+                }
             }
             other => self.phase = other,
         }

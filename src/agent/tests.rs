@@ -10,7 +10,7 @@ mod stories;
 use std::sync::Arc;
 
 use super::*;
-use crate::agent::containers::{Condition, Exit, Health, Started};
+use crate::agent::containers::{Condition, Exit, Found, Health, Started};
 use crate::model::id::{SecretId, ServiceId};
 use crate::model::object::{RestartRecord, Slot, TaskStatus};
 use crate::model::spec::Labels;
@@ -62,6 +62,8 @@ struct World {
     heartbeat_ms: u64,
     /// Every attempt that was prepared.
     records: BTreeMap<TaskId, Record>,
+    /// What the host remembers.
+    kept: BTreeMap<TaskId, Record>,
 }
 
 impl Default for World {
@@ -73,6 +75,7 @@ impl Default for World {
             version: 1,
             heartbeat_ms: SELDOM_MS,
             records: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 }
@@ -132,6 +135,7 @@ impl World {
                 Vec::new()
             }
             ["restarted,", fate @ ..] => self.restart(fate),
+            ["the", "host", "restarts"] => self.reboot(),
             ["back", "soon"] => self.step(Event::Farewell(Farewell::BackSoon)),
             ["leave"] => self.step(Event::Farewell(Farewell::Leave)),
             news => {
@@ -153,6 +157,9 @@ impl World {
         for effect in &effects {
             if let Effect::Prepare(record, _) = effect {
                 self.records.insert(record.attempt.task, record.clone());
+            }
+            if let Effect::Keep(changes) = effect {
+                keep(&mut self.kept, changes);
             }
         }
         effects
@@ -225,11 +232,33 @@ impl World {
             },
         };
         let record = self.records[&TaskId(1)].clone();
-        self.step(Event::Adopted(vec![Found {
+        let found = Found {
             record,
             condition,
             health,
-        }]))
+        };
+        let kept = self.kept.values().cloned().collect();
+        self.step(Event::Adopted(Left {
+            found: vec![found],
+            kept,
+        }))
+    }
+
+    /// Another daemon finds only what the host remembers.
+    fn reboot(&mut self) -> Vec<Effect> {
+        self.agent = agent();
+        let kept = self.kept.values().cloned().collect();
+        let found = Vec::new();
+        self.step(Event::Adopted(Left { found, kept }))
+    }
+}
+
+fn keep(kept: &mut BTreeMap<TaskId, Record>, changes: &[(TaskId, Option<Record>)]) {
+    for (task, record) in changes {
+        match record {
+            Some(record) => drop(kept.insert(*task, record.clone())),
+            None => assert!(kept.remove(task).is_some(), "{task} was not kept"),
+        }
     }
 }
 
@@ -338,6 +367,8 @@ fn say(effect: &Effect) -> Vec<String> {
             .map(|u| prefix(u.task) + &say_status(&u.status))
             .collect(),
         Effect::HangUp => vec!["hang up".into()],
+        // Where it counts, stories restart the host.
+        Effect::Keep(_) => Vec::new(),
         Effect::Reach(news) => vec![format!("reach {}", news.services.len())],
         Effect::Prepare(record, dependencies) => {
             let data = dependencies

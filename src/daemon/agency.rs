@@ -7,6 +7,7 @@ use async_executor::Task;
 
 use crate::agent::{self, Agent, Farewell};
 use crate::daemon::holders::Holders;
+use crate::daemon::memory::Memory;
 use crate::daemon::networks::HostNetworks;
 use crate::daemon::site::Site;
 use crate::host::rng::Rng;
@@ -18,6 +19,8 @@ use crate::transport::Dial;
 pub(super) struct Agency {
     farewells: Sender<Farewell>,
     agent: Task<()>,
+    memory: Rc<Memory>,
+    keeping: Task<()>,
     networks: HostNetworks,
     beside: [Task<()>; 2],
 }
@@ -36,13 +39,18 @@ impl Agency {
     ) -> Self {
         let beside = networks.run(&site.executor);
         let agent = Agent::new(node, description);
-        let containers = site.containers(node, networks.clone(), holders);
+        let memory = Rc::new(Memory::new(site.agent_dir()));
+        let containers = site.containers(node, networks.clone(), holders, memory.clone());
+        let keeping = memory.clone();
+        let keeping = async move { keeping.serve().await };
         let (farewells, said) = async_channel::bounded(1);
         let rng = rng.fork("agent");
         let run = async move { Ok(agent::run::run(agent, rng, &containers, &*link, &said).await?) };
         Self {
             farewells,
             agent: site.watched(Box::pin(run)),
+            memory,
+            keeping: site.executor.spawn(Box::pin(keeping)),
             networks,
             beside,
         }
@@ -53,6 +61,8 @@ impl Agency {
         // A full queue or a closed one means that the agent is about to end anyway.
         let _ = self.farewells.try_send(farewell);
         self.agent.await;
+        self.memory.close();
+        self.keeping.await;
         for task in self.beside {
             task.cancel().await;
         }

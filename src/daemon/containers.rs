@@ -7,22 +7,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_lite::future::pending;
 
 use crate::agent::containers::{
-    Attempt, Containers, Exit, Found, Health, Record, RecordError, Started,
+    Attempt, Containers, Exit, Found, Health, Left, Record, RecordError, Started,
 };
 use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
 use crate::daemon::attach::{self, AttachError, attach};
 use crate::daemon::files::{FilesError, files, filled};
 use crate::daemon::holders::{Holders, bring};
-use crate::daemon::left::{condition, health, is_running, seen, seen_health};
+use crate::daemon::left::{condition, health, is_running, read_record, seen, seen_health};
 use crate::daemon::logging::{self, LogError};
+use crate::daemon::memory::Memory;
 use crate::daemon::networks::{HostNetworks, network, order};
 use crate::daemon::places::{make_mount_points, sweep};
 use crate::host::clock;
@@ -34,7 +35,7 @@ use crate::image::registries::{ObtainError, Registries};
 use crate::image::store::Image;
 use crate::model::device::Device;
 use crate::model::generic;
-use crate::model::id::NodeId;
+use crate::model::id::{NodeId, TaskId};
 use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Healthcheck};
 use crate::model::spec::mount::MountKind;
@@ -50,9 +51,6 @@ use crate::template::task::Known;
 use crate::wire::dependency::Dependency;
 use crate::wire::reach::Reach;
 use crate::wire::session::Assignment;
-
-/// A record is a task's spec and little more.
-const RECORD_BYTES_MAX: u64 = 1 << 20;
 
 /// What a container's host name falls back to: the start of its id, as Docker's.
 const SHORT_ID_LEN: usize = 12;
@@ -74,6 +72,7 @@ pub struct HostContainers {
     /// The layer below every image, on the same disk.
     pub mounts_dir: PathBuf,
     pub records_dir: PathBuf,
+    pub memory: Rc<Memory>,
     pub networks: HostNetworks,
 }
 
@@ -119,7 +118,7 @@ pub enum ContainersError {
 impl Containers for HostContainers {
     type Error = ContainersError;
 
-    async fn adopt(&self) -> Result<Vec<Found>, ContainersError> {
+    async fn adopt(&self) -> Result<Left, ContainersError> {
         fs::create_dir_all(&self.records_dir).map_err(record_failed("make room for", "any"))?;
         make_mount_points(&self.mounts_dir).map_err(|source| ContainersError::MountPoints {
             path: self.mounts_dir.clone(),
@@ -162,7 +161,12 @@ impl Containers for HostContainers {
         blocking(move || volumes.release_unheld()).await?;
         sweep(&self.records_dir, &found);
         sweep(&self.layers_dir, &found);
-        Ok(found)
+        let kept = self.memory.recall().await;
+        Ok(Left { found, kept })
+    }
+
+    fn keep(&self, changes: Vec<(TaskId, Option<Record>)>) {
+        self.memory.keep(changes);
     }
 
     async fn prepare(
@@ -443,21 +447,10 @@ impl HostContainers {
     }
 }
 
-/// The agent's record of a container.
-pub fn read_record(records_dir: &Path, id: &str) -> Result<Record, ContainersError> {
-    let path = records_dir.join(id);
-    let about = fs::metadata(&path).map_err(record_failed("read", id))?;
-    if about.len() > RECORD_BYTES_MAX {
-        return Err(record_failed("read", id)(
-            io::ErrorKind::FileTooLarge.into(),
-        ));
-    }
-    Ok(Record::decode(
-        &fs::read(&path).map_err(record_failed("read", id))?,
-    )?)
-}
-
-fn record_failed(what: &'static str, id: &str) -> impl FnOnce(io::Error) -> ContainersError {
+pub(super) fn record_failed(
+    what: &'static str,
+    id: &str,
+) -> impl FnOnce(io::Error) -> ContainersError {
     let id = id.to_owned();
     move |source| ContainersError::RecordFile { what, id, source }
 }

@@ -1,10 +1,18 @@
 //! What is found of containers, as the agent sees it: mostly what an earlier daemon left.
 
-use crate::agent::containers::{Condition, Exit, Found, Health};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::agent::containers::{Condition, Exit, Found, Health, Record};
+use crate::daemon::containers::{ContainersError, record_failed};
 use crate::runtime::adopt::{Adopted, Found as State};
 use crate::runtime::attempt::Exit as RuntimeExit;
 use crate::runtime::containers::Runtime;
 use crate::runtime::health::HealthStatus;
+
+/// A record is a task's spec and little more.
+const RECORD_BYTES_MAX: u64 = 1 << 20;
 
 pub fn is_running(found: &Found) -> bool {
     matches!(found.condition, Condition::Running { .. })
@@ -49,4 +57,18 @@ pub fn seen_health(status: HealthStatus) -> Health {
         HealthStatus::Healthy => Health::Healthy,
         HealthStatus::Unhealthy => Health::Unhealthy,
     }
+}
+
+/// The agent's record of a container.
+pub fn read_record(records_dir: &Path, id: &str) -> Result<Record, ContainersError> {
+    let path = records_dir.join(id);
+    let about = fs::metadata(&path).map_err(record_failed("read", id))?;
+    if about.len() > RECORD_BYTES_MAX {
+        return Err(record_failed("read", id)(
+            io::ErrorKind::FileTooLarge.into(),
+        ));
+    }
+    Ok(Record::decode(
+        &fs::read(&path).map_err(record_failed("read", id))?,
+    )?)
 }

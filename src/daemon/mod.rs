@@ -16,6 +16,7 @@ pub mod record;
 pub mod vault;
 pub mod lookup;
 pub mod member;
+mod memory;
 pub mod identity;
 pub mod beginning;
 pub mod files;

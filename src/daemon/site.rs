@@ -26,6 +26,7 @@ use crate::daemon::containers::HostContainers;
 use crate::daemon::failure::SwarmError;
 use crate::daemon::holders::Holders;
 use crate::daemon::identity::Identity;
+use crate::daemon::memory::Memory;
 use crate::daemon::networks::{self, HostNetworks};
 use crate::daemon::tunnels;
 use crate::daemon::vault::Vault;
@@ -98,6 +99,7 @@ impl Site {
         node: NodeId,
         networks: HostNetworks,
         holders: Option<Rc<Holders>>,
+        memory: Rc<Memory>,
     ) -> HostContainers {
         HostContainers {
             runtime: self.host.runtime.clone(),
@@ -110,6 +112,7 @@ impl Site {
             layers_dir: self.layers_dir(),
             mounts_dir: self.mounts_dir(),
             records_dir: self.host.run_dir.join("records"),
+            memory,
             networks,
         }
     }
@@ -137,7 +140,12 @@ impl Site {
     /// Removes what only counts while the host is in a swarm, but for its key.
     pub async fn remove_state(&self) -> Result<(), SwarmError> {
         tunnels::forget(&self.host.state_dir)?;
-        for path in [self.manager_dir(), self.layers_dir(), self.mounts_dir()] {
+        for path in [
+            self.manager_dir(),
+            self.agent_dir(),
+            self.layers_dir(),
+            self.mounts_dir(),
+        ] {
             self.remove(path).await?;
         }
         Ok(())
@@ -163,6 +171,10 @@ impl Site {
 
     pub fn no_certificate(&self) -> SwarmError {
         SwarmError::NoCertificate(self.host.state_dir.join("identity"))
+    }
+
+    pub fn agent_dir(&self) -> PathBuf {
+        self.host.state_dir.join("agent")
     }
 
     pub fn manager_dir(&self) -> PathBuf {

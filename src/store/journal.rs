@@ -37,9 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::raft::record::{Entry, HardState, Position};
 use crate::store::disk::Disk;
 use crate::store::error::{Damage, StoreError};
-use crate::store::journal::segment::{Found, HEADER_BYTES, Number, Scan, Segment, frame};
-
-mod segment;
+use crate::store::segment::{Found, HEADER_BYTES, Number, Scan, Segment, frame, newest};
 
 const FILES: [&str; 2] = ["journal-0", "journal-1"];
 /// How far the checkpoint may lag behind: a checkpoint costs as much as a dozen lone entries, a
@@ -110,7 +108,7 @@ impl Journal {
             Segment::open(disk, FILES[1])?,
         ];
         let scans = [segments[0].scan()?, segments[1].scan()?];
-        let active = choose(&segments, &scans)?;
+        let active = newest(&segments, &scans)?;
         let (scan, segment) = (&scans[active], &segments[active]);
         let mut recovered = Recovered::default();
         let mut next = Number {
@@ -233,33 +231,6 @@ impl Journal {
             self.live.partition_point(|entry| entry.index < first.index)
         })
     }
-}
-
-/// Which segment is the journal: the one with the larger generation, unless it has lost records.
-fn choose(segments: &[Segment; 2], scans: &[Scan; 2]) -> Result<usize, StoreError> {
-    let generation = |scan: &Scan| scan.records.last().map(|last| last.number.generation);
-    let active = usize::from(generation(&scans[1]) > generation(&scans[0]));
-    let newest = generation(&scans[active]).ok_or_else(|| StoreError::Damaged {
-        file: segments[0].path.clone(),
-        what: Damage::Empty,
-    })?;
-    for (segment, scan) in segments.iter().zip(scans) {
-        // What is left of earlier turns has a smaller generation.
-        let lost = |stray: &&Found| {
-            let same = generation(scan) == Some(newest) && stray.number.generation == newest;
-            same || stray.number.generation > newest
-        };
-        if let Some(stray) = scan.strays.iter().find(lost) {
-            return Err(StoreError::Damaged {
-                file: segment.path.clone(),
-                what: Damage::Hole {
-                    at: scan.end,
-                    later: stray.at,
-                },
-            });
-        }
-    }
-    Ok(active)
 }
 
 fn replay(

@@ -5,6 +5,8 @@
 //!  DIR/state       the checkpoint: rows and an anchor, in redb     (checkpoint.rs)
 //!  DIR/journal-0   two preallocated segments, written in turn:     (journal.rs)
 //!  DIR/journal-1   log entries and votes that the checkpoint does not have yet
+//!
+//!  DIR/rows-0, rows-1   instead of these, what an agent remembers of its tasks (rows.rs)
 //! ```
 //!
 //! A lone commit costs redb about 34 KB on the device whatever its size, and a record in a
@@ -19,7 +21,9 @@ pub mod error;
 pub mod disk;
 pub mod file_disk;
 pub mod memory_disk;
+mod segment;
 mod journal;
+pub mod rows;
 pub mod checkpoint;
 pub mod sealer;
 pub mod manager_store;

@@ -41,11 +41,23 @@ fn what_ends_on_hosts_that_no_manager_can_reach_runs_again_and_is_not_replaced()
         let host = &fleet.hosts[at];
         host.until("it has ended", || container_count(host) == 0);
     }
-    let again = [0, 1].map(|at| {
-        let host = &fleet.hosts[at];
+    let run = |host: &Host| {
         host.until("it runs again", || container_count(host) == 1);
         container(host).0
-    });
+    };
+    let again = [0, 1].map(|at| run(&fleet.hosts[at]));
+    assert!(again.iter().all(|id| !ended.contains(id)));
+
+    // The power fails: of what ran only the disk knows.
+    for host in &mut fleet.hosts {
+        let (_, pid) = container(host);
+        host.kill_daemon();
+        signal(pid, Signal::KILL);
+        std::fs::remove_dir_all(host.path("run/records")).expect("the records");
+        host.start_daemon();
+    }
+    let ended = again;
+    let again = [0, 1].map(|at| run(&fleet.hosts[at]));
     assert!(again.iter().all(|id| !ended.contains(id)));
 
     assert!(unlock(&fleet.hosts[0], &key).status.success());

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use async_channel::{Receiver, Sender};
 use futures_lite::future::pending;
 use skep::agent::containers::{
-    Attempt, ContainerId, Containers, Exit, Found, Health, Record, Started,
+    Attempt, ContainerId, Containers, Exit, Health, Left, Record, Started,
 };
 use skep::host::clock;
+use skep::model::id::TaskId;
 use skep::wire::dependency::Dependency;
 use skep::wire::reach::Reach;
 
@@ -39,9 +40,11 @@ pub fn exit_code(image: &str) -> Option<u8> {
 impl Containers for Board {
     type Error = String;
 
-    async fn adopt(&self) -> Result<Vec<Found>, String> {
-        Ok(Vec::new())
+    async fn adopt(&self) -> Result<Left, String> {
+        Ok(Left::default())
     }
+
+    fn keep(&self, _: Vec<(TaskId, Option<Record>)>) {}
 
     async fn prepare(&self, record: Record, _: Vec<Arc<Dependency>>) -> Result<(), String> {
         let image = record.assignment.spec.container.image.clone();

@@ -45,6 +45,8 @@ pub struct Host {
     /// Nothing reaches the manager before this.
     pub isolated_until: Time,
     pub containers: BTreeMap<ContainerId, Container>,
+    /// What its disk has for the day when it starts without a manager.
+    pub kept: BTreeMap<TaskId, Record>,
     /// Every task that a manager gave this host.
     pub assigned: BTreeSet<TaskId>,
     /// What it was last told to make of its tasks.
@@ -109,6 +111,7 @@ impl Host {
             session: None,
             isolated_until: Time::default(),
             containers: BTreeMap::new(),
+            kept: BTreeMap::new(),
             assigned: BTreeSet::new(),
         }
     }
@@ -158,6 +161,16 @@ impl Host {
     /// The machine restarts: nothing in its run directory is left.
     pub fn reboot(&mut self) {
         self.containers.clear();
+    }
+
+    /// Writes to its disk.
+    pub fn keep(&mut self, changes: Vec<(TaskId, Option<Record>)>) {
+        for (task, record) in changes {
+            match record {
+                Some(record) => drop(self.kept.insert(task, record)),
+                None => drop(self.kept.remove(&task)),
+            }
+        }
     }
 
     pub fn running(&self) -> impl Iterator<Item = Attempt> {
@@ -321,6 +334,7 @@ impl Order {
             | Effect::Learn(_)
             | Effect::Answer(_)
             | Effect::Reach(_)
+            | Effect::Keep(_)
             | Effect::HangUp
             | Effect::Done => return None,
         })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_lite::future::block_on;
 
 use super::*;
-use crate::agent::containers::{ContainerId, Exit, Health, Record, Started};
+use crate::agent::containers::{ContainerId, Exit, Health, Left, Record, Started};
 use crate::agent::tests::assignment;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::TaskState;
@@ -59,9 +59,14 @@ impl Drop for Dropped<'_> {
 impl Containers for Host {
     type Error = &'static str;
 
-    async fn adopt(&self) -> Result<Vec<Found>, Self::Error> {
-        Ok(self.found.take())
+    async fn adopt(&self) -> Result<Left, Self::Error> {
+        Ok(Left {
+            found: self.found.take(),
+            kept: Vec::new(),
+        })
     }
+
+    fn keep(&self, _: Vec<(TaskId, Option<Record>)>) {}
 
     async fn prepare(&self, record: Record, _: Vec<Arc<Dependency>>) -> Result<(), Self::Error> {
         match &record.assignment.service_name[..] {

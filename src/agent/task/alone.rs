@@ -19,6 +19,14 @@ impl Task {
         Some(self.next_restarts()?.not_before)
     }
 
+    /// Whether a daemon that starts without a manager shall know of it: it has run here, and may be
+    /// run again.
+    pub fn is_kept(&self) -> bool {
+        let has_run = (TaskState::Starting..=TaskState::Running).contains(&self.status.state);
+        let is_over = matches!(self.phase, Phase::Unjudged(_)) && self.next_restarts().is_none();
+        has_run && self.may_go_on_alone() && !is_over
+    }
+
     /// The secrets and configs that an attempt needs.
     pub fn needs(&self) -> Vec<DependencyId> {
         named_by(&self.assignment.spec.container)
@@ -76,8 +84,7 @@ impl Task {
         };
         let labels = &self.assignment.service_labels;
         let of_job = self.assignment.of_job;
-        let is_wanted = !self.forgotten && self.desired == TaskState::Running;
-        if !is_wanted || !goes_on_alone(labels, of_job) {
+        if !self.may_go_on_alone() {
             return None;
         }
         let ending = restarts::Ending {
@@ -99,11 +106,21 @@ impl Task {
         record.next(labels, policy, &ending, ending.at)
     }
 
+    fn may_go_on_alone(&self) -> bool {
+        let Assignment {
+            service_labels,
+            of_job,
+            ..
+        } = &*self.assignment;
+        let is_wanted = !self.forgotten && self.desired == TaskState::Running;
+        is_wanted && goes_on_alone(service_labels, *of_job)
+    }
+
     /// Since when what has ended ran.
     fn up_since(&self, end: &Ending) -> Time {
         match end {
             Ending::Exited(_) => self.status.at,
-            Ending::Failed { at, .. } => *at,
+            Ending::Failed { at, .. } | Ending::Lost { at } => *at,
         }
     }
 }
@@ -112,7 +129,7 @@ impl Ending {
     fn at(&self) -> Time {
         match self {
             Self::Exited(exit) => exit.at,
-            Self::Failed { at, .. } => *at,
+            Self::Failed { at, .. } | Self::Lost { at } => *at,
         }
     }
 
@@ -120,7 +137,7 @@ impl Ending {
     pub(super) fn bound(&mut self, now: Time) {
         let at = match self {
             Self::Exited(exit) => &mut exit.at,
-            Self::Failed { at, .. } => at,
+            Self::Failed { at, .. } | Self::Lost { at } => at,
         };
         *at = now.min(*at);
     }

@@ -6,6 +6,7 @@ use crate::agent::containers::{Attempt, Condition, Found, Health, Record};
 use crate::agent::delays::grace_ms;
 use crate::agent::task::{Ending, Phase, Task};
 use crate::model::object::{ContainerStatus, TaskState, TaskStatus};
+use crate::model::time::Time;
 use crate::wire::session::Assignment;
 
 impl Task {
@@ -23,6 +24,30 @@ impl Task {
                 state,
                 ..TaskStatus::default()
             },
+        }
+    }
+
+    /// A task that ran when the host was switched off.
+    pub fn lost(record: Record, now: Time) -> Self {
+        let Record {
+            attempt,
+            assignment,
+        } = record;
+        Self {
+            desired: assignment.desired_state,
+            forgotten: false,
+            attempt,
+            phase: Phase::Unjudged(Ending::Lost { at: now }),
+            health: Health::Unchecked,
+            status: TaskStatus {
+                // Whether it ever ran is not known; states only grow.
+                state: TaskState::Starting,
+                at: now,
+                message: "started".into(),
+                restarts: (attempt.number > 1).then_some(assignment.restarts),
+                ..TaskStatus::default()
+            },
+            assignment,
         }
     }
 

@@ -203,6 +203,75 @@ fn a_daemon_that_holds_no_secrets_waits_for_a_manager_with_tasks_that_need_them(
 }
 
 #[test]
+fn a_host_that_starts_without_a_manager_runs_again_what_ran_there() {
+    check_alone(
+        &format!("the host restarts; after 9999ms; after 1ms; {AGAIN}after 1s"),
+        &format!("-; -; +remove; {DONE_AGAIN}-"),
+    );
+    check_alone(
+        &format!("the host restarts; after 10s; {AGAIN}the host restarts; after 10s"),
+        &format!("-; +remove; {DONE_AGAIN}-; +remove"),
+    );
+}
+
+#[test]
+fn a_host_that_restarts_counts_as_an_end_like_any_other() {
+    let once = RestartPolicy {
+        max_attempts: Some(1),
+        ..RestartPolicy::default()
+    };
+    check_with(
+        once,
+        "",
+        &format!("the host restarts; after 10s; {AGAIN}the host restarts; after 900s"),
+        &format!("-; +remove; {DONE_AGAIN}-; -"),
+    );
+}
+
+#[test]
+fn a_manager_that_is_there_soon_after_is_told_what_was_lost() {
+    let lost = "failed (exit unknown: the container is gone, as after a restart of the host)";
+    check_alone(
+        "the host restarts; connected; full web.1 running/running; after 500s",
+        &format!("-; hello; {lost}; -"),
+    );
+    check_alone(
+        "the host restarts; connected; full web.1 shutdown/running",
+        "-; hello; shutdown",
+    );
+    check_alone(
+        "the host restarts; connected; full; after 500s",
+        "-; hello; -; -",
+    );
+}
+
+#[test]
+fn what_shall_not_run_is_not_remembered() {
+    let waits = "the host restarts; after 900s";
+    check_alone(&format!("desired shutdown; {waits}"), "+stop; -; -");
+    check_alone(&format!("removed; {waits}"), "+stop; -; -");
+    let seen = |policy, label, story: &str| {
+        let mut world = World::running(policy, label);
+        story.split("; ").for_each(|one| drop(world.clause(one)));
+        world.kept.len()
+    };
+    let policy = RestartPolicy::default;
+    let never = RestartPolicy {
+        condition: Some(RestartCondition::None),
+        ..policy()
+    };
+    assert_eq!(seen(policy(), "", "disconnected"), 1);
+    assert_eq!(seen(policy(), "", "exits 1"), 0);
+    assert_eq!(seen(policy(), "", "leave"), 0);
+    assert_eq!(seen(policy(), "job=", "disconnected"), 0);
+    assert_eq!(
+        seen(policy(), "skep.restart-alone=false", "disconnected"),
+        0
+    );
+    assert_eq!(seen(never, "", "disconnected; exits 1"), 0);
+}
+
+#[test]
 fn a_clock_that_was_set_back_lets_no_attempt_wait_for_long() {
     check_alone(
         &format!("{ENDS}clock back 900s; after 1ms; back soon; after 30s"),

@@ -107,7 +107,7 @@ impl Chaos {
                 Effect::Send(ToManager::Status(updates)) => self.told(updates),
                 Effect::Send(ToManager::AskFull) => self.send_full(),
                 Effect::Send(_) => assert!(self.connected),
-                Effect::Reach(_) => {}
+                Effect::Reach(_) | Effect::Keep(_) => {}
                 other => self.asked.push(other),
             }
         }
@@ -275,7 +275,8 @@ impl Chaos {
             }
             true
         });
-        self.step(Event::Adopted(found));
+        let kept = self.world.kept.values().cloned().collect();
+        self.step(Event::Adopted(Left { found, kept }));
     }
 
     fn container_ends(&mut self) {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use skep::agent::alone::ALONE_MS;
+use skep::agent::alone::{ALONE_AT_START_MS, ALONE_MS};
 use skep::model::id::TaskId;
 use skep::model::object::TaskState;
-use skep::model::spec::service::ServiceMode;
+use skep::model::spec::service::{ServiceMode, ServiceSpec};
+use skep::wire::control::Request;
 
 use crate::story::{DEPLOY_MS, ELECT_MS, Story};
 
@@ -14,16 +15,26 @@ const REPLICAS: usize = 5;
 const AGAIN_MS: u64 = 5_000;
 
 impl Story {
-    /// All managers are gone for minutes, and containers crash again and again. They run again
-    /// where they ran; the managers that come back count it, and replace nothing.
+    /// All managers are gone for minutes, and containers crash again and again; in the end the
+    /// power of every host is cut. They run again where they ran; the managers that come back count
+    /// it, and replace nothing.
     pub fn tell_of_nodes_alone(mut self) {
         self.heal();
         self.expect("a manager leads", ELECT_MS, |story| {
             story.world.leader().is_some()
         });
         self.open_all();
-        let replicas = Some(REPLICAS as u64);
-        self.create(ServiceMode::Replicated { replicas });
+        let mut spec = ServiceSpec {
+            name: "service".into(),
+            mode: ServiceMode::Replicated {
+                replicas: Some(REPLICAS as u64),
+            },
+            ..ServiceSpec::default()
+        };
+        // It names no secrets: those are in memory only.
+        spec.task.container.image = "image:0".into();
+        self.number(&mut spec);
+        self.world.ask(Request::CreateService(spec));
         self.expect("it runs", DEPLOY_MS, Self::is_as_wanted);
         let before = self.tasks();
         for seat in 0..self.world.seats.len() {
@@ -42,6 +53,17 @@ impl Story {
         self.world.crash_all();
         self.world.run(AGAIN_MS);
         assert_eq!(self.running(), REPLICAS);
+        for host in 0..self.world.hosts.len() {
+            self.world.kill_daemon(host);
+            self.world.hosts[host].reboot();
+            self.world.start_daemon(host);
+        }
+        self.world.run(ALONE_AT_START_MS + AGAIN_MS);
+        assert_eq!(
+            self.running(),
+            REPLICAS,
+            "whoever was switched off remembers"
+        );
         self.heal();
         self.expect("a manager leads", ELECT_MS, |story| {
             story.world.leader().is_some()
@@ -51,7 +73,7 @@ impl Story {
         let state = self.world.state().unwrap();
         for task in state.tasks().iter() {
             assert_eq!(task.status.state, TaskState::Running);
-            assert_eq!(task.restart.attempts, 2);
+            assert_eq!(task.restart.attempts, 3);
         }
     }
 

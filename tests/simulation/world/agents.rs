@@ -1,5 +1,6 @@
 //! Agents: their steps and what follows from them.
 
+use skep::agent::containers::Left;
 use skep::agent::{Effect, Event, Farewell};
 use skep::manager::dispatcher::SessionId;
 use skep::wire::session::{Assignments, ToAgent};
@@ -12,7 +13,8 @@ impl World {
         let found = self.hosts[host].start_daemon();
         let node = self.hosts[host].node;
         self.checkers.alone.started(node, self.now);
-        self.step_agent(host, Event::Adopted(found));
+        let kept = self.hosts[host].kept.values().cloned().collect();
+        self.step_agent(host, Event::Adopted(Left { found, kept }));
         self.dial_after(host, 10);
         self.follow_role(host);
     }
@@ -69,6 +71,7 @@ impl World {
                     session.into_iter().for_each(|session| self.end_up(session));
                     self.dial_after(host, 1_000);
                 }
+                Effect::Keep(changes) => self.hosts[host].keep(changes),
                 Effect::Reach(_) | Effect::Answer(_) | Effect::Done => {}
                 effect => {
                     let (attempt, order) = Order::of(effect).unwrap();

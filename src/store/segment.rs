@@ -1,4 +1,4 @@
-//! One file of the journal: blocks, records and their check sums.
+//! One file of a journal, or of rows: blocks, records and their check sums.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::store::error::{Damage, StoreError};
 const MAGIC: &[u8; 8] = b"skepjrnl";
 const FORMAT: u32 = 1;
 const BLOCK_BYTES: usize = 4096;
-pub(super) const HEADER_BYTES: u64 = BLOCK_BYTES as u64;
+pub const HEADER_BYTES: u64 = BLOCK_BYTES as u64;
 const RECORD_HEADER_BYTES: usize = 28;
 const SEGMENT_BYTES: u64 = 1 << 20;
 /// Twice the longest record, which a turn makes room for.
@@ -210,6 +210,33 @@ impl Segment {
         };
         Ok(Some((found, (end - at).div_ceil(BLOCK_BYTES))))
     }
+}
+
+/// Which segment of two counts: the one with the larger generation, unless it has lost records.
+pub fn newest(segments: &[Segment; 2], scans: &[Scan; 2]) -> Result<usize, StoreError> {
+    let generation = |scan: &Scan| scan.records.last().map(|last| last.number.generation);
+    let active = usize::from(generation(&scans[1]) > generation(&scans[0]));
+    let last = generation(&scans[active]).ok_or_else(|| StoreError::Damaged {
+        file: segments[0].path.clone(),
+        what: Damage::Empty,
+    })?;
+    for (segment, scan) in segments.iter().zip(scans) {
+        // What is left of earlier turns has a smaller generation.
+        let lost = |stray: &&Found| {
+            let same = generation(scan) == Some(last) && stray.number.generation == last;
+            same || stray.number.generation > last
+        };
+        if let Some(stray) = scan.strays.iter().find(lost) {
+            return Err(StoreError::Damaged {
+                file: segment.path.clone(),
+                what: Damage::Hole {
+                    at: scan.end,
+                    later: stray.at,
+                },
+            });
+        }
+    }
+    Ok(active)
 }
 
 /// The bytes of a record, filled up to whole blocks.

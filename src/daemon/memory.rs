@@ -1,0 +1,145 @@
+//! What this host remembers of its tasks for the day when it starts without a manager. The key to
+//! it lies beside it: that protects copies of the files, not a stolen card.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+
+use crate::agent::containers::Record;
+use crate::daemon::vault::{Vault, VaultError};
+use crate::host::wait::blocking;
+use crate::model::id::TaskId;
+use crate::model::spec::service::RegistryAuth;
+use crate::store::error::StoreError;
+use crate::store::file_disk::{FileDisk, LockError};
+use crate::store::rows::{Changes, Rows};
+
+/// The tasks that a host remembers, and what is to be written of them.
+#[derive(Debug)]
+pub struct Memory {
+    dir: PathBuf,
+    rows: RefCell<Option<Rows>>,
+    changes: Sender<Changes>,
+    queue: Receiver<Changes>,
+}
+
+/// Why a host remembers nothing.
+#[derive(Debug, thiserror::Error)]
+enum MemoryError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("{dir}: {0}", dir = .1.display())]
+    Vault(#[source] VaultError, PathBuf),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Memory {
+    pub fn new(dir: PathBuf) -> Self {
+        // Not bounded: the agent has at most one change under way for each of its tasks.
+        let (changes, queue) = async_channel::unbounded();
+        Self {
+            dir,
+            rows: RefCell::new(None),
+            changes,
+            queue,
+        }
+    }
+
+    /// Opens it; what it holds. If it is damaged it begins anew: managers will say what shall run.
+    pub async fn recall(&self) -> Vec<Record> {
+        let dir = self.dir.clone();
+        let opened = blocking(move || open(&dir).or_else(|error| begin_anew(&dir, &error))).await;
+        let rows = match opened {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::warn!("this host will not know its tasks without a manager: {error}");
+                return Vec::new();
+            }
+        };
+        let records = rows.iter().filter_map(|(_, value)| {
+            let record = Record::decode(value);
+            record.map_err(|error| tracing::warn!("{error}")).ok()
+        });
+        let records = records.collect();
+        self.rows.replace(Some(rows));
+        records
+    }
+
+    /// Has changes written, in order.
+    pub fn keep(&self, changes: Vec<(TaskId, Option<Record>)>) {
+        let row = |(task, record): (TaskId, Option<Record>)| {
+            let value = record.map(|mut record| {
+                // The image is here: nobody needs them any more.
+                Arc::make_mut(&mut record.assignment).registry_auth = RegistryAuth::default();
+                record.encode()
+            });
+            let value = value.transpose();
+            let value = value.map_err(|error| tracing::warn!("{error}")).ok()?;
+            Some((task.0.to_be_bytes().to_vec(), value))
+        };
+        let changes = changes.into_iter().filter_map(row).collect();
+        // The queue is not bounded, and closed only when nobody keeps anything any more.
+        let _ = self.changes.try_send(changes);
+    }
+
+    /// Nothing more will be kept.
+    pub fn close(&self) {
+        self.changes.close();
+    }
+
+    /// Writes what is to be kept, until everything is and it is closed. What comes while a write is
+    /// under way goes with the next.
+    pub async fn serve(&self) {
+        while let Ok(mut changes) = self.queue.recv().await {
+            while let Ok(more) = self.queue.try_recv() {
+                changes.extend(more);
+            }
+            let Some(mut rows) = self.rows.take() else {
+                continue;
+            };
+            let (rows, written) = blocking(move || {
+                let written = rows.change(changes);
+                (rows, written)
+            })
+            .await;
+            let is_usable = written.as_ref().is_ok_and(|()| true)
+                || written.as_ref().is_err_and(StoreError::is_passing);
+            if let Err(error) = written {
+                tracing::warn!("this host may not know its tasks without a manager: {error}");
+            }
+            self.rows.replace(is_usable.then_some(rows));
+        }
+    }
+}
+
+fn open(dir: &Path) -> Result<Rows, MemoryError> {
+    let disk = FileDisk::open(dir)?;
+    let vault = |error| MemoryError::Vault(error, dir.to_owned());
+    let sealer = Vault::open(dir).and_then(|key| key.sealer());
+    Ok(Rows::open(&(Arc::new(disk) as _), sealer.map_err(vault)?)?)
+}
+
+fn begin_anew(dir: &Path, error: &MemoryError) -> Result<Rows, MemoryError> {
+    if matches!(error, MemoryError::Lock(_)) {
+        return open(dir);
+    }
+    tracing::warn!("this host does not know its tasks without a manager, and begins anew: {error}");
+    forget(dir)?;
+    open(dir)
+}
+
+fn forget(dir: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(dir) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Io {
+            action: "remove",
+            file: dir.display().to_string(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
