@@ -36,7 +36,13 @@ impl Story {
             let (id, raft) = (seat.raft_id, seat.raft());
             format!("manager {id:?}: {index:?} {raft:?} {members:?}")
         });
+        let hosts = self.world.hosts.iter().map(|host| {
+            let (node, session, roster) = (host.node, host.session, &host.roster);
+            let life = host.agent.as_ref().map(|_| host.life);
+            format!("host {node}: daemon {life:?}, {session:?}, {roster:?}")
+        });
         let lines: Vec<_> = managers
+            .chain(hosts)
             .chain(nodes)
             .chain(services)
             .chain(tasks)

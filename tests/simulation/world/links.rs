@@ -72,8 +72,10 @@ impl World {
         }
         let known = &self.hosts[host].roster.managers;
         let mut seats: Vec<_> = known.iter().filter_map(|a| self.seat_of(a)).collect();
-        // Who knows only managers that are gone is told by a user where to find others.
-        if self.dice.below(8) == 0 {
+        // Who knows only managers that are gone is told by a user where to find others; in the end
+        // users do so in time (seed 1953).
+        let patience = if self.is_healed { 2 } else { 8 };
+        if self.dice.below(patience) == 0 {
             seats = (0..self.seats.len()).collect();
         }
         let place = self.draw(seats.len());
