@@ -19,6 +19,9 @@ pub struct Solitude {
     patience_ms: u64,
     /// From when on it goes on alone, if no manager speaks to it before.
     from: Option<Time>,
+    /// A manager was there and would not have it: the node may have been removed, and its tasks run
+    /// elsewhere.
+    is_refused: bool,
 }
 
 impl Default for Solitude {
@@ -26,14 +29,22 @@ impl Default for Solitude {
         Self {
             patience_ms: ALONE_AT_START_MS,
             from: None,
+            is_refused: false,
         }
     }
 }
 
 impl Solitude {
+    pub(super) fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+
     fn mind(&mut self, is_told: bool, now: Time) {
         if is_told {
             self.patience_ms = ALONE_MS;
+            self.is_refused = false;
+        }
+        if is_told || self.is_refused {
             self.from = None;
             return;
         }

@@ -253,6 +253,7 @@ impl Agent {
             }
             ToAgent::Refused { reason } => {
                 tracing::warn!("the manager refused this node: {reason}");
+                self.solitude.refuse();
                 self.hang_up(moves);
             }
             ToAgent::Summon(summons) => moves.effects.push(Effect::Answer(summons)),

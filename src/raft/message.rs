@@ -43,6 +43,17 @@ impl Message {
         self.0.from
     }
 
+    /// The term and the member that its sender votes for, if it does: whoever asks for votes has
+    /// its own.
+    pub fn vote(&self) -> Option<(u64, u64)> {
+        let candidate = match self.0.msg_type {
+            MessageType::MsgRequestVote => self.0.from,
+            MessageType::MsgRequestVoteResponse if !self.0.reject => self.0.to,
+            _ => return None,
+        };
+        Some((self.0.term, candidate))
+    }
+
     /// Checks what raft would answer with a panic. `last` is the end of the log, `term_of` the
     /// term of a committed entry that is still in the log.
     pub(super) fn check(

@@ -162,6 +162,14 @@ fn what_shall_not_run_is_not_run_again() {
 }
 
 #[test]
+fn a_node_that_managers_refuse_runs_nothing_again() {
+    check_alone(
+        &format!("{ENDS}connected; refused; after 900s; connected; full web.1 running/running"),
+        "-; -; hello; hang up; -; hello; failed (task: non-zero exit (1))",
+    );
+}
+
+#[test]
 fn an_attempt_that_cannot_be_made_is_followed_by_the_next() {
     check_alone(
         &format!(

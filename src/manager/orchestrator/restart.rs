@@ -79,20 +79,27 @@ pub fn promote(view: &View<'_>, dirty: &Dirty, _: &mut Rng) -> Vec<Change> {
         }
         let tasks = view.state.tasks_of_slot(id, slot);
         // A newer one may have been made and given up, by an update that was rolled back.
-        let is_wanted = |task: &&Arc<Task>| task.desired_state <= TaskState::Running;
-        let Some(task) = tasks.iter().copied().rfind(is_wanted) else {
+        let Some(task) = tasks.iter().copied().rfind(|task| is_wanted(task)) else {
             continue;
         };
         let waited = view.now >= waits_for_old_until(task);
-        // What start-first lets run on is not waited for.
-        let out_of_the_way = |old: &&Arc<Task>| is_wanted(old) || has_stopped(view.state, old);
-        let alone = || tasks.iter().all(out_of_the_way);
+        let alone = || tasks.iter().all(|old| is_out_of_the_way(view.state, old));
         let due = view.now >= task.restart.not_before && (waited || alone());
         if task.desired_state == TaskState::Ready && due {
             changes.push(set_desired(task, TaskState::Running));
         }
     }
     changes
+}
+
+fn is_wanted(task: &Task) -> bool {
+    task.desired_state <= TaskState::Running
+}
+
+/// Whether a newer task of the slot need not wait for it: it has stopped, or start-first lets it
+/// run on.
+fn is_out_of_the_way(state: &State, old: &Task) -> bool {
+    is_wanted(old) || has_stopped(state, old)
 }
 
 /// When the task has to be looked at again, if nothing happens before.
@@ -130,7 +137,12 @@ fn replacement(
     let default = RestartPolicy::default();
     let policy = service.spec.task.restart.as_ref().unwrap_or(&default);
     let record = next_record(view, service, policy, old)?;
-    let waits = record.not_before > view.now || !has_stopped(view.state, old);
+    // One before it may not have stopped either: its node was lost and is back (seed 12).
+    let slot = view.state.tasks_of_slot(old.service, old.slot);
+    let mut others = slot.into_iter().filter(|other| other.id != old.id);
+    let waits = record.not_before > view.now
+        || !has_stopped(view.state, old)
+        || !others.all(|other| is_out_of_the_way(view.state, other));
     let state = if waits {
         TaskState::Ready
     } else {

@@ -1,18 +1,21 @@
 //! What must never happen, whatever fails: one file each.
 
 mod alone;
+mod backs_off;
 mod delays;
 mod jobs;
 mod logs_match;
 pub mod nothing_lost;
 mod one_leader;
 mod one_per_slot;
+mod one_vote;
 mod own_secrets;
 mod own_tasks;
 mod same_state;
 mod states_grow;
 mod stops_as_told;
 mod updates;
+mod waits_for_old;
 
 use std::sync::Arc;
 
@@ -32,6 +35,9 @@ use crate::host::{Host, Order};
 #[derive(Debug, Default)]
 pub struct Checkers {
     pub alone: alone::Checker,
+    pub one_vote: one_vote::Checker,
+    backs_off: backs_off::Checker,
+    waits_for_old: waits_for_old::Checker,
     delays: delays::Checker,
     logs_match: logs_match::Checker,
     one_leader: one_leader::Checker,
@@ -50,6 +56,8 @@ impl Checkers {
             self.jobs.look(manager.state());
             updates::look(manager.state());
             self.delays.look(manager.state());
+            self.backs_off.look(manager.state());
+            self.waits_for_old.look(manager.state());
             one_per_slot::check(manager.state());
         }
         self.nothing_lost.look(manager);
@@ -84,6 +92,12 @@ impl Checkers {
     /// A manager tells a node something.
     pub fn tells(&self, state: &State, node: NodeId, message: &ToAgent) {
         own_secrets::sent(state, node, message);
+        let is_known = state.nodes().find(node).is_some();
+        let assigns = matches!(message, ToAgent::Assignments(_));
+        assert!(
+            is_known || !assigns,
+            "{node} was removed and is told what to do"
+        );
     }
 
     /// A host is about to prepare a container with these secrets.

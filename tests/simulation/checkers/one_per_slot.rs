@@ -24,7 +24,7 @@ pub fn check(state: &State) {
 /// Whether two tasks of a slot may be alive: the last of an update may still be about when the spec
 /// says otherwise. What a service was rolled back from is not kept, and may have let them overlap
 /// (seed 982).
-fn overlaps(service: &Service) -> bool {
+pub fn overlaps(service: &Service) -> bool {
     let rollback = [
         UpdateState::RollbackStarted,
         UpdateState::RollbackPaused,

@@ -42,6 +42,7 @@ impl World {
 
     /// A message of consensus may overtake others, and come twice.
     pub(super) fn send_raft(&mut self, from: usize, to: u64, message: &Message) {
+        self.checkers.one_vote.sends(message);
         let bytes = frame::encode(message).unwrap();
         if self.happens(self.faults.echo) {
             let ms = self.latency_ms();
