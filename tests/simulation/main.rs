@@ -66,3 +66,11 @@ fn what_ends_while_no_manager_is_there_runs_again_and_is_not_replaced() {
         Story::new(seed).tell_of_nodes_alone();
     }
 }
+
+#[test]
+fn a_leader_that_dies_takes_no_node_with_it() {
+    for seed in 0..8 {
+        let _tell = Tell(seed);
+        Story::new(seed).tell_of_leaders_that_die();
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use skep::host::rng::Rng;
-use skep::model::object::Node;
+use skep::model::object::{Node, Slot};
 use skep::model::spec::node::{Availability, NodeSpec, Role};
 use skep::model::spec::service::{
     FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
@@ -166,14 +166,8 @@ impl Story {
     /// Whether each service has as many containers as replicas, and nothing else runs.
     fn is_as_wanted(&self) -> bool {
         let state = self.world.state().unwrap();
-        let runs = |task| {
-            self.world
-                .hosts
-                .iter()
-                .filter(move |host| host.runs(task))
-                .count()
-        };
-        let hosts = self.world.hosts.len() as u64;
+        let runs = |task| self.members().filter(move |host| host.runs(task)).count();
+        let hosts = self.members().count() as u64;
         let mut wanted = 0;
         let all_run = state.services().iter().all(|service| {
             let tasks = state.tasks_of_service(service.id);
@@ -181,7 +175,13 @@ impl Story {
             if service.job.is_some() {
                 let total = service.job_size().map_or(hosts, |size| size.total);
                 let complete = tasks.filter(|task| task.has_completed());
-                let slots: BTreeSet<_> = complete.map(|task| task.slot).collect();
+                // What was done on nodes that have been removed is not to be done again.
+                let is_there = |slot: &Slot| match slot {
+                    Slot::Number(_) => true,
+                    Slot::Node(node) => state.nodes().find(*node).is_some(),
+                };
+                let slots = complete.map(|task| task.slot).filter(is_there);
+                let slots: BTreeSet<_> = slots.collect();
                 return slots.len() as u64 == total;
             }
             let replicas = service.replicas().unwrap_or(hosts);
@@ -189,13 +189,16 @@ impl Story {
             wanted += replicas;
             tasks.map(|task| runs(task.id)).sum::<usize>() == replicas
         });
-        let running: usize = self
-            .world
-            .hosts
-            .iter()
-            .map(|host| host.running().count())
-            .sum();
+        let running: usize = self.members().map(|host| host.running().count()).sum();
         all_run && running == wanted
+    }
+
+    /// The hosts that are nodes. Who was removed is left to itself.
+    fn members(&self) -> impl Iterator<Item = &Host> {
+        let state = self.world.state();
+        let is_node =
+            move |host: &&Host| state.is_some_and(|s| s.nodes().find(host.node).is_some());
+        self.world.hosts.iter().filter(is_node)
     }
 
     fn is_empty(&self) -> bool {
@@ -203,9 +206,7 @@ impl Story {
         let holds = |host: &Host| host.agent.as_ref().map_or(0, |agent| agent.holds().count());
         state.tasks().iter().next().is_none()
             && self
-                .world
-                .hosts
-                .iter()
+                .members()
                 .all(|host| host.containers.is_empty() && holds(host) == 0)
     }
 

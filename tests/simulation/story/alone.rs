@@ -1,10 +1,10 @@
-//! The story of nodes without any manager.
+//! Stories of nodes whose managers are gone, for minutes or for a moment.
 
 use std::collections::BTreeSet;
 
 use skep::agent::alone::{ALONE_AT_START_MS, ALONE_MS};
 use skep::model::id::TaskId;
-use skep::model::object::TaskState;
+use skep::model::object::{Node, NodeState, TaskState};
 use skep::model::spec::service::{ServiceMode, ServiceSpec};
 use skep::wire::control::Request;
 
@@ -75,6 +75,36 @@ impl Story {
             assert_eq!(task.status.state, TaskState::Running);
             assert_eq!(task.restart.attempts, 3);
         }
+    }
+
+    /// The leader dies again and again, and nothing else: nobody is called down for it.
+    pub fn tell_of_leaders_that_die(mut self) {
+        self.heal();
+        let managers = self.world.seats.iter().filter(|s| s.raft_id.is_some());
+        if managers.count() < 3 {
+            return;
+        }
+        for _ in 0..5 {
+            self.expect("all nodes are ready", DEPLOY_MS, Self::are_ready);
+            let leader = self.world.leader().expect("it leads");
+            self.world.kill_manager(leader, false);
+            for _ in 0..40 {
+                self.world.run(500);
+                let down = self.nodes(|node| node.status.state == NodeState::Down);
+                assert_eq!(down, 0, "a node is called down that lives");
+            }
+            self.world.start_manager(leader);
+        }
+    }
+
+    fn are_ready(&self) -> bool {
+        let ready = self.nodes(|node| node.status.state == NodeState::Ready);
+        self.world.leader().is_some() && ready == self.world.hosts.len()
+    }
+
+    fn nodes(&self, is_meant: impl Fn(&Node) -> bool) -> usize {
+        let state = self.world.state().unwrap();
+        state.nodes().iter().filter(|node| is_meant(node)).count()
     }
 
     fn tasks(&self) -> BTreeSet<TaskId> {

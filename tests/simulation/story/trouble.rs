@@ -3,12 +3,15 @@
 use skep::host::rng::Rng;
 use skep::model::spec::node::{Availability, Role};
 use skep::raft::record::ConfState;
+use skep::wire::control::Request;
 
 use crate::story::{Story, ZONE};
 use crate::world::Faults;
 
 /// By then a manager that is gone is missed.
 const SETTLE_MS: u64 = 10_000;
+/// Nodes that stay.
+const NODES_MIN: usize = 2;
 /// The most that a clock is off.
 const OFF_MS: u64 = 5_000;
 
@@ -30,6 +33,7 @@ pub struct Troubles {
     reshape: u64,
     set_clock: u64,
     go_alone: u64,
+    remove_node: u64,
 }
 
 impl Troubles {
@@ -65,6 +69,7 @@ impl Troubles {
             reshape: rate(200),
             set_clock: rate(100),
             go_alone: rate(60),
+            remove_node: rate(20),
         }
     }
 }
@@ -132,6 +137,11 @@ impl Story {
                 self.shaken = self.world.now;
             }
             self.respec(host, |spec| spec.role = role);
+        }
+        // Its daemon knows nothing of it, and comes back for ever.
+        if self.happens(self.troubles.remove_node) && self.members().count() > NODES_MIN {
+            let node = self.world.hosts[host].node.to_string();
+            self.world.ask(Request::RemoveNode { node, force: true });
         }
         if self.happens(self.troubles.set_clock) {
             let ahead = i64::try_from(self.dice.below(2 * OFF_MS)).unwrap();

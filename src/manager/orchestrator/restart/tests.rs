@@ -47,6 +47,17 @@ fn a_task_that_ended_is_replaced_at_once_the_first_time() {
 }
 
 #[test]
+fn a_replacement_is_not_let_run_while_an_older_task_of_the_slot_still_stops() {
+    let given = "service web x1; node a up; node b up; task 1 web/1 on a running desired shutdown; \
+                 task 2 web/1 on b failed";
+    check(given, "create web/1 ready; shut down 2");
+    check(
+        &format!("{given}; node a down"),
+        "create web/1; shut down 2",
+    );
+}
+
+#[test]
 fn the_condition_says_which_ends_count() {
     let web = |condition: &str, end: &str| {
         format!("service web x1 restart {condition}; node a up; task 1 web/1 on a {end}")
