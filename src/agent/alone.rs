@@ -1,11 +1,15 @@
 //! What an agent does while no manager can be reached: it makes further attempts at tasks that end.
 
-use crate::agent::containers::ContainerId;
+use crate::agent::containers::{Attempt, ContainerId, Kept, KeptId};
 use crate::agent::task::{Moves, Task};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use crate::agent::{Agent, Effect};
 use crate::host::rng::Rng;
 use crate::model::id::TaskId;
 use crate::model::time::Time;
+use crate::wire::dependency::DependencyId;
 
 /// An agent that managers have spoken to waits so long for them to do it again, and one whose
 /// daemon has just started so long for the first time.
@@ -54,6 +58,37 @@ impl Solitude {
     }
 }
 
+/// What the host was made to remember.
+#[derive(Debug, Default, PartialEq)]
+pub struct Remembered {
+    /// The tasks, each with the number of its attempt.
+    numbers: BTreeMap<TaskId, u32>,
+    needs: BTreeSet<DependencyId>,
+}
+
+impl Remembered {
+    /// Takes note of what an earlier daemon had it remember.
+    pub(super) fn note(&mut self, kept: &Kept) {
+        match kept {
+            Kept::Task(record) => {
+                let Attempt { task, number, .. } = record.attempt;
+                self.numbers.insert(task, number);
+            }
+            Kept::Dependency(held) => drop(self.needs.insert(held.id)),
+        }
+    }
+}
+
+/// The tasks that are kept in another way than before, or no more.
+fn changed(before: &BTreeMap<TaskId, u32>, now: &BTreeMap<TaskId, u32>) -> Vec<(TaskId, bool)> {
+    let new = now
+        .iter()
+        .filter(|(id, number)| before.get(id) != Some(number));
+    let gone = before.keys().filter(|id| !now.contains_key(id));
+    let new = new.map(|(id, _)| (*id, true));
+    new.chain(gone.map(|id| (*id, false))).collect()
+}
+
 impl Agent {
     /// When the next attempt is due, if no manager speaks up before.
     pub(super) fn attempt_due(&self) -> Option<Time> {
@@ -82,28 +117,38 @@ impl Agent {
     /// Sees to it that the next daemon knows which tasks may go on, should it start without a
     /// manager on a host that was switched off.
     pub(super) fn remember(&mut self, moves: &mut Moves) {
-        let mut changes = Vec::new();
-        let tasks = &self.tasks;
-        let is_kept = |id: &TaskId| tasks.get(id).is_some_and(Task::is_kept);
-        self.kept.retain(|id, _| {
-            let stays = is_kept(id);
-            if !stays {
-                changes.push((*id, None));
-            }
-            stays
+        let tasks = self.tasks.values().filter(|task| task.is_kept());
+        let numbers = tasks
+            .clone()
+            .map(|task| (task.attempt().task, task.attempt().number));
+        let numbers: BTreeMap<_, _> = numbers.collect();
+        let may_rest = |id: &DependencyId| self.dependencies.get(id).is_some_and(|d| d.at_rest);
+        let needs = tasks.flat_map(Task::needs).filter(may_rest).collect();
+        let now = Remembered { numbers, needs };
+        if now == self.kept {
+            return;
+        }
+        let tasks = changed(&self.kept.numbers, &now.numbers).into_iter();
+        let task = |id: &TaskId| Some(Kept::Task(self.tasks.get(id)?.record()));
+        let tasks = tasks.map(|(id, stays)| {
+            let kept = task(&id).filter(|_| stays);
+            (KeptId::Task(id), kept)
         });
-        for (id, task) in self.tasks.iter().filter(|(_, task)| task.is_kept()) {
-            let number = task.attempt().number;
-            if self.kept.insert(*id, number) != Some(number) {
-                changes.push((*id, Some(task.record())));
-            }
-        }
-        if !changes.is_empty() {
-            moves.effects.push(Effect::Keep(changes));
-        }
+        let gone = self.kept.needs.difference(&now.needs);
+        let gone = gone.map(|id| (KeptId::Dependency(*id), None));
+        let new = now.needs.difference(&self.kept.needs);
+        let new = new.filter_map(|id| {
+            let held = Arc::clone(self.dependencies.get(id)?);
+            Some((KeptId::Dependency(*id), Some(Kept::Dependency(held))))
+        });
+        // What a task needs is there before the task.
+        moves
+            .effects
+            .push(Effect::Keep(new.chain(tasks).chain(gone).collect()));
+        self.kept = now;
     }
 
-    /// A daemon that has been restarted holds no secrets until a manager sends them again.
+    /// Some are in memory only, and a daemon that has been restarted waits for a manager with them.
     fn has_all_for(&self, task: &Task) -> bool {
         let mut needs = task.needs().into_iter();
         needs.all(|id| self.dependencies.contains_key(&id))

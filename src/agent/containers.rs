@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::rng::Rng;
 use crate::model::id::TaskId;
 use crate::model::time::Time;
-use crate::wire::dependency::Dependency;
+use crate::wire::dependency::{Dependency, DependencyId};
 use crate::wire::reach::Reach;
 use crate::wire::session::Assignment;
 
@@ -29,7 +29,7 @@ pub trait Containers {
 
     /// Remembers tasks, or forgets them, for `adopt` after the host was switched off. It is done
     /// beside all else, in order, and soon.
-    fn keep(&self, changes: Vec<(TaskId, Option<Record>)>);
+    fn keep(&self, changes: Vec<Change>);
 
     /// Makes everything that the container needs and keeps the record for `adopt`. The secrets and
     /// configs that its spec names become files that lie on no disk.
@@ -109,9 +109,26 @@ pub enum Health {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Left {
     pub found: Vec<Found>,
-    /// What was kept of tasks that may be run again without a manager.
-    pub kept: Vec<Record>,
+    /// What was kept of tasks that may be run again without a manager, and what they need.
+    pub kept: Vec<Kept>,
 }
+
+/// What a host remembers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Kept {
+    Task(Record),
+    Dependency(Arc<Dependency>),
+}
+
+/// Names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum KeptId {
+    Task(TaskId),
+    Dependency(DependencyId),
+}
+
+/// What is to be remembered under a name from now on; nothing, if it is to be forgotten.
+pub type Change = (KeptId, Option<Kept>);
 
 /// An attempt that an earlier daemon started.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,6 +159,18 @@ pub struct Exit {
     /// The end of the log of a container that failed.
     pub log_tail: Vec<u8>,
     pub at: Time,
+}
+
+impl Kept {
+    /// As it is stored.
+    pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        encode(self)
+    }
+
+    /// What was stored.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        decode(bytes)
+    }
 }
 
 /// A record could not be written or read.
@@ -183,16 +212,24 @@ impl fmt::Debug for ContainerId {
 impl Record {
     /// The record as it is stored beside the attempt.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        postcard::to_extend(self, vec![FORMAT]).map_err(RecordError::Encode)
+        encode(self)
     }
 
     /// A stored record.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(RecordError::Decode),
-            Some((&other, _)) => Err(RecordError::Format(other)),
-            None => Err(RecordError::Empty),
-        }
+        decode(bytes)
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
+    postcard::to_extend(value, vec![FORMAT]).map_err(RecordError::Encode)
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, RecordError> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(RecordError::Decode),
+        Some((&other, _)) => Err(RecordError::Format(other)),
+        None => Err(RecordError::Empty),
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::agent::alone::Solitude;
-use crate::agent::containers::{Attempt, ContainerId, Left, Record};
+use crate::agent::alone::{Remembered, Solitude};
+use crate::agent::containers::{Attempt, Change, ContainerId, Kept, Left, Record};
 use crate::agent::task::{Moves, News, Task};
 use crate::host::rng::Rng;
 use crate::model::id::{NodeId, TaskId};
@@ -58,8 +58,7 @@ pub struct Agent {
     /// The secrets and configs that tasks of this node name.
     dependencies: BTreeMap<DependencyId, Arc<Dependency>>,
     solitude: Solitude,
-    /// The tasks that are remembered, each with the number of its attempt.
-    kept: BTreeMap<TaskId, u32>,
+    kept: Remembered,
     leaving: bool,
 }
 
@@ -131,7 +130,7 @@ pub enum Effect {
     /// With the secrets and configs that the task names, as far as the managers have sent them.
     Prepare(Record, Vec<Arc<Dependency>>),
     /// Remembers these tasks, or forgets them, for the day when a daemon starts without a manager.
-    Keep(Vec<(TaskId, Option<Record>)>),
+    Keep(Vec<Change>),
     /// Keeps this for the next dial, and for what runs beside the agent.
     Learn(Roster),
     /// Calls the manager that asks for a stream.
@@ -153,7 +152,7 @@ impl Agent {
             tasks: BTreeMap::new(),
             dependencies: BTreeMap::new(),
             solitude: Solitude::default(),
-            kept: BTreeMap::new(),
+            kept: Remembered::default(),
             leaving: false,
         }
     }
@@ -219,11 +218,16 @@ impl Agent {
             }
         }
         // The host has been switched off meanwhile.
-        for record in left.kept {
-            let Attempt { task, number, .. } = record.attempt;
-            self.kept.insert(task, number);
-            let lost = || Task::lost(record, now);
-            self.tasks.entry(task).or_insert_with(lost);
+        for kept in left.kept {
+            self.kept.note(&kept);
+            match kept {
+                Kept::Task(record) => {
+                    let id = record.attempt.task;
+                    let lost = || Task::lost(record, now);
+                    self.tasks.entry(id).or_insert_with(lost);
+                }
+                Kept::Dependency(held) => drop(self.dependencies.insert(held.id, held)),
+            }
         }
     }
 

@@ -10,7 +10,7 @@ mod stories;
 use std::sync::Arc;
 
 use super::*;
-use crate::agent::containers::{Condition, Exit, Found, Health, Started};
+use crate::agent::containers::{Condition, Exit, Found, Health, KeptId, Started};
 use crate::model::id::{SecretId, ServiceId};
 use crate::model::object::{RestartRecord, Slot, TaskStatus};
 use crate::model::spec::Labels;
@@ -63,7 +63,7 @@ struct World {
     /// Every attempt that was prepared.
     records: BTreeMap<TaskId, Record>,
     /// What the host remembers.
-    kept: BTreeMap<TaskId, Record>,
+    kept: BTreeMap<KeptId, Kept>,
 }
 
 impl Default for World {
@@ -112,11 +112,12 @@ impl World {
                 };
                 self.hear(ToAgent::Assignments(part))
             }
-            ["sent", number, data] => {
+            ["sent", number, data, rest @ ..] => {
                 let dependency = Dependency {
                     id: secret(number),
                     data: data.as_bytes().to_vec(),
                     template: false,
+                    at_rest: rest.is_empty(),
                 };
                 self.hear(ToAgent::Dependencies {
                     set: vec![dependency],
@@ -253,11 +254,11 @@ impl World {
     }
 }
 
-fn keep(kept: &mut BTreeMap<TaskId, Record>, changes: &[(TaskId, Option<Record>)]) {
-    for (task, record) in changes {
-        match record {
-            Some(record) => drop(kept.insert(*task, record.clone())),
-            None => assert!(kept.remove(task).is_some(), "{task} was not kept"),
+fn keep(kept: &mut BTreeMap<KeptId, Kept>, changes: &[Change]) {
+    for (id, new) in changes {
+        match new {
+            Some(new) => drop(kept.insert(*id, new.clone())),
+            None => assert!(kept.remove(id).is_some(), "{id:?} was not kept"),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use futures_lite::future::pending;
 
 use crate::agent::containers::{
-    Attempt, Containers, Exit, Found, Health, Left, Record, RecordError, Started,
+    Attempt, Change, Containers, Exit, Found, Health, Left, Record, RecordError, Started,
 };
 use crate::api::events::Events;
 use crate::api::types::registry::AuthConfig;
@@ -35,7 +35,7 @@ use crate::image::registries::{ObtainError, Registries};
 use crate::image::store::Image;
 use crate::model::device::Device;
 use crate::model::generic;
-use crate::model::id::{NodeId, TaskId};
+use crate::model::id::NodeId;
 use crate::model::spec::Labels;
 use crate::model::spec::container::{ContainerSpec, Healthcheck};
 use crate::model::spec::mount::MountKind;
@@ -165,7 +165,7 @@ impl Containers for HostContainers {
         Ok(Left { found, kept })
     }
 
-    fn keep(&self, changes: Vec<(TaskId, Option<Record>)>) {
+    fn keep(&self, changes: Vec<Change>) {
         self.memory.keep(changes);
     }
 

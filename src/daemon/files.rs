@@ -176,6 +176,7 @@ mod tests {
                 id,
                 data: data.into(),
                 template: false,
+                at_rest: false,
             })
         };
         let secret = DependencyId::Secret(SecretId(1));
@@ -198,6 +199,7 @@ mod tests {
                 id: DependencyId::Config(ConfigId(1)),
                 data: data.into(),
                 template: true,
+                at_rest: false,
             })
         };
         sent[1] = config("{{.Service.Name}} {{secret \"key\"}}");

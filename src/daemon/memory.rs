@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
 
-use crate::agent::containers::Record;
+use crate::agent::containers::{Change, Kept, RecordError};
 use crate::daemon::vault::{Vault, VaultError};
 use crate::host::wait::blocking;
-use crate::model::id::TaskId;
 use crate::model::spec::service::RegistryAuth;
 use crate::store::error::StoreError;
 use crate::store::file_disk::{FileDisk, LockError};
@@ -51,7 +50,7 @@ impl Memory {
     }
 
     /// Opens it; what it holds. If it is damaged it begins anew: managers will say what shall run.
-    pub async fn recall(&self) -> Vec<Record> {
+    pub async fn recall(&self) -> Vec<Kept> {
         let dir = self.dir.clone();
         let opened = blocking(move || open(&dir).or_else(|error| begin_anew(&dir, &error))).await;
         let rows = match opened {
@@ -61,30 +60,23 @@ impl Memory {
                 return Vec::new();
             }
         };
-        let records = rows.iter().filter_map(|(_, value)| {
-            let record = Record::decode(value);
-            record.map_err(|error| tracing::warn!("{error}")).ok()
+        let kept = rows.iter().filter_map(|(_, value)| {
+            let kept = Kept::decode(value);
+            kept.map_err(|error| tracing::warn!("{error}")).ok()
         });
-        let records = records.collect();
+        let kept = kept.collect();
         self.rows.replace(Some(rows));
-        records
+        kept
     }
 
     /// Has changes written, in order.
-    pub fn keep(&self, changes: Vec<(TaskId, Option<Record>)>) {
-        let row = |(task, record): (TaskId, Option<Record>)| {
-            let value = record.map(|mut record| {
-                // The image is here: nobody needs them any more.
-                Arc::make_mut(&mut record.assignment).registry_auth = RegistryAuth::default();
-                record.encode()
-            });
-            let value = value.transpose();
-            let value = value.map_err(|error| tracing::warn!("{error}")).ok()?;
-            Some((task.0.to_be_bytes().to_vec(), value))
-        };
-        let changes = changes.into_iter().filter_map(row).collect();
+    pub fn keep(&self, changes: Vec<Change>) {
+        let rows = changes.into_iter().filter_map(|change| {
+            let row = row(change);
+            row.map_err(|error| tracing::warn!("{error}")).ok()
+        });
         // The queue is not bounded, and closed only when nobody keeps anything any more.
-        let _ = self.changes.try_send(changes);
+        let _ = self.changes.try_send(rows.collect());
     }
 
     /// Nothing more will be kept.
@@ -115,6 +107,18 @@ impl Memory {
             self.rows.replace(is_usable.then_some(rows));
         }
     }
+}
+
+fn row((id, kept): Change) -> Result<(Vec<u8>, Option<Vec<u8>>), RecordError> {
+    let value = kept.map(|mut kept| {
+        if let Kept::Task(record) = &mut kept {
+            // The image is here: nobody needs them any more.
+            Arc::make_mut(&mut record.assignment).registry_auth = RegistryAuth::default();
+        }
+        kept.encode()
+    });
+    let key = postcard::to_allocvec(&id).map_err(RecordError::Encode)?;
+    Ok((key, value.transpose()?))
 }
 
 fn open(dir: &Path) -> Result<Rows, MemoryError> {

@@ -221,6 +221,16 @@ impl Manager {
             | Change::FinishRotation => {
                 return self.dispatcher.note_managers(&self.state, change);
             }
+            Change::LabelSecret { .. } | Change::LabelConfig { .. } => {
+                return self.dispatcher.note_at_rest();
+            }
+            Change::UpdateCluster { spec } => {
+                let old = self.state.cluster().map(|old| old.spec.autolock_managers);
+                if old != Some(spec.autolock_managers) {
+                    self.dispatcher.note_at_rest();
+                }
+                return;
+            }
             Change::RemoveNode { id } => {
                 self.dispatcher.note_managers(&self.state, change);
                 self.liveness.remove(*id);

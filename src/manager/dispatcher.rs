@@ -58,6 +58,8 @@ pub struct Dispatcher {
     reached: Reached,
     /// Whether agents have to be told who the managers are.
     managers_changed: bool,
+    /// Whether it has changed on which disks secrets and configs may lie.
+    at_rest_changed: bool,
     tunnels: Tunnels,
     seen: Vec<Seen>,
     said: Vec<Said>,
@@ -329,9 +331,21 @@ impl Dispatcher {
         };
     }
 
+    /// Notes that it may have changed on which disks secrets and configs may lie.
+    pub fn note_at_rest(&mut self) {
+        self.at_rest_changed = true;
+    }
+
     /// Tells the nodes what changed for them.
     pub fn tell(&mut self, state: &State) {
         self.tell_reached(state);
+        if std::mem::take(&mut self.at_rest_changed) {
+            for session in self.nodes.values() {
+                let again = session.needs.again(state).into_iter();
+                self.said
+                    .extend(again.map(|held| Said::Send(session.id, held)));
+            }
+        }
         if std::mem::take(&mut self.managers_changed) {
             let ids: Vec<_> = self.nodes.keys().copied().collect();
             ids.into_iter()

@@ -162,6 +162,7 @@ mod tests {
                 id,
                 data: data.into(),
                 template: false,
+                at_rest: false,
             })
         };
         let sent = [

@@ -22,6 +22,9 @@ pub struct Dependency {
     pub data: Vec<u8>,
     /// Whether the data is a template that each task fills in.
     pub template: bool,
+    /// Whether the node may have it on its disk, sealed, for the day when it boots without a
+    /// manager.
+    pub at_rest: bool,
 }
 
 impl fmt::Debug for Dependency {
@@ -52,6 +55,7 @@ mod tests {
             id: DependencyId::Secret(SecretId(1)),
             data: b"s3cret".to_vec(),
             template: false,
+            at_rest: false,
         };
         let shown = format!("{dependency:?}");
         assert!(

@@ -1,10 +1,16 @@
 //! Hosts that no manager can reach.
 
-use rustix::process::Signal;
+use std::time::Duration;
 
-use crate::autolock::{key_of, unlock};
+use rustix::process::Signal;
+use skep::host::clock::Stopwatch;
+
+use crate::autolock::{is_below, key_of, unlock};
 use crate::fleet::{Fleet, container_count};
 use crate::host::{Host, signal};
+
+/// A daemon that starts without a manager waits for ten seconds.
+const LONGER_THAN_IT_WAITS: Duration = Duration::from_secs(14);
 
 /// The only container of a host, and its first process.
 fn container(host: &Host) -> (String, u32) {
@@ -12,6 +18,60 @@ fn container(host: &Host) -> (String, u32) {
     let id = id.trim().to_owned();
     let pid = host.skep(&["inspect", "--format", "{{.State.Pid}}", &id]);
     (id, pid.trim().parse().expect("a number"))
+}
+
+/// The power of a host fails, and of what ran only its disk knows.
+fn reboot(host: &mut Host) {
+    let (_, pid) = container(host);
+    host.kill_daemon();
+    signal(pid, Signal::KILL);
+    std::fs::remove_dir_all(host.path("run/records")).expect("the records");
+    host.start_daemon();
+}
+
+#[test]
+fn a_worker_that_boots_alone_has_its_secrets_sealed_on_its_disk_unless_the_swarm_is_locked() {
+    let Some(mut fleet) = Fleet::start("atrest", 2) else {
+        return;
+    };
+    let data = fleet.hosts[0].path("password");
+    std::fs::write(&data, "a tiger in the night").expect("the password");
+    fleet.hosts[0].skep(&[
+        "secret",
+        "create",
+        "password",
+        data.to_str().expect("UTF-8"),
+    ]);
+    let create = [
+        "service", "create", "-d", "--name", "web", "--secret", "password",
+    ];
+    let create = [&create[..], &["--constraint", "node.role==worker"]].concat();
+    fleet.hosts[0].skep(&[&create[..], &["bb:1", "sleep", "1000"]].concat());
+    let worker = &fleet.hosts[1];
+    worker.until("it runs", || container_count(worker) == 1);
+    let told = |host: &Host| {
+        let (id, _) = container(host);
+        host.skep(&["exec", &id, "cat", "/run/secrets/password"])
+    };
+    fleet.hosts[0].kill_daemon();
+    reboot(&mut fleet.hosts[1]);
+    let worker = &fleet.hosts[1];
+    worker.until("it runs again", || container_count(worker) == 1);
+    assert_eq!(told(worker), "a tiger in the night");
+    assert!(!is_below(&worker.path("state"), b"a tiger in the night"));
+
+    fleet.hosts[0].start_daemon();
+    fleet.until_ready(2);
+    let store = || std::fs::read(fleet.hosts[1].path("state/agent/rows-0")).expect("a store");
+    let before = store();
+    fleet.hosts[0].skep(&["swarm", "update", "--autolock"]);
+    fleet.hosts[1].until("it has forgotten the secret", || store() != before);
+    fleet.hosts[0].kill_daemon();
+    reboot(&mut fleet.hosts[1]);
+    let worker = &fleet.hosts[1];
+    let booted = Stopwatch::start();
+    worker.until("it waits", || booted.elapsed() > LONGER_THAN_IT_WAITS);
+    assert_eq!(container_count(worker), 0);
 }
 
 #[test]
@@ -48,14 +108,7 @@ fn what_ends_on_hosts_that_no_manager_can_reach_runs_again_and_is_not_replaced()
     let again = [0, 1].map(|at| run(&fleet.hosts[at]));
     assert!(again.iter().all(|id| !ended.contains(id)));
 
-    // The power fails: of what ran only the disk knows.
-    for host in &mut fleet.hosts {
-        let (_, pid) = container(host);
-        host.kill_daemon();
-        signal(pid, Signal::KILL);
-        std::fs::remove_dir_all(host.path("run/records")).expect("the records");
-        host.start_daemon();
-    }
+    fleet.hosts.iter_mut().for_each(reboot);
     let ended = again;
     let again = [0, 1].map(|at| run(&fleet.hosts[at]));
     assert!(again.iter().all(|id| !ended.contains(id)));

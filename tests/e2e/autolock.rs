@@ -52,7 +52,7 @@ fn relock<T>(host: &Host, deed: impl FnOnce() -> T) -> T {
 }
 
 /// Whether some bytes lie in a file below a directory.
-fn is_below(dir: &Path, wanted: &[u8]) -> bool {
+pub fn is_below(dir: &Path, wanted: &[u8]) -> bool {
     let entries = std::fs::read_dir(dir).expect("a directory");
     entries.flatten().any(|entry| {
         let path = entry.path();

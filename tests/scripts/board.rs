@@ -8,10 +8,9 @@ use std::sync::Arc;
 use async_channel::{Receiver, Sender};
 use futures_lite::future::pending;
 use skep::agent::containers::{
-    Attempt, ContainerId, Containers, Exit, Health, Left, Record, Started,
+    Attempt, Change, ContainerId, Containers, Exit, Health, Left, Record, Started,
 };
 use skep::host::clock;
-use skep::model::id::TaskId;
 use skep::wire::dependency::Dependency;
 use skep::wire::reach::Reach;
 
@@ -44,7 +43,7 @@ impl Containers for Board {
         Ok(Left::default())
     }
 
-    fn keep(&self, _: Vec<(TaskId, Option<Record>)>) {}
+    fn keep(&self, _: Vec<Change>) {}
 
     async fn prepare(&self, record: Record, _: Vec<Arc<Dependency>>) -> Result<(), String> {
         let image = record.assignment.spec.container.image.clone();

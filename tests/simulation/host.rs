@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use skep::agent::containers::{
-    Attempt, Condition, ContainerId, Exit, Found, Health, Record, Started,
+    Attempt, Change, Condition, ContainerId, Exit, Found, Health, Kept, KeptId, Record, Started,
 };
 use skep::agent::task::News;
 use skep::agent::{Agent, Effect};
@@ -46,7 +46,7 @@ pub struct Host {
     pub isolated_until: Time,
     pub containers: BTreeMap<ContainerId, Container>,
     /// What its disk has for the day when it starts without a manager.
-    pub kept: BTreeMap<TaskId, Record>,
+    pub kept: BTreeMap<KeptId, Kept>,
     /// Every task that a manager gave this host.
     pub assigned: BTreeSet<TaskId>,
     /// What it was last told to make of its tasks.
@@ -164,11 +164,11 @@ impl Host {
     }
 
     /// Writes to its disk.
-    pub fn keep(&mut self, changes: Vec<(TaskId, Option<Record>)>) {
-        for (task, record) in changes {
-            match record {
-                Some(record) => drop(self.kept.insert(task, record)),
-                None => drop(self.kept.remove(&task)),
+    pub fn keep(&mut self, changes: Vec<Change>) {
+        for (id, kept) in changes {
+            match kept {
+                Some(kept) => drop(self.kept.insert(id, kept)),
+                None => drop(self.kept.remove(&id)),
             }
         }
     }

@@ -74,3 +74,11 @@ fn a_leader_that_dies_takes_no_node_with_it() {
         Story::new(seed).tell_of_leaders_that_die();
     }
 }
+
+#[test]
+fn voters_that_die_do_not_vote_again() {
+    for seed in 0..8 {
+        let _tell = Tell(seed);
+        Story::new(seed).tell_of_voters_that_die();
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_lite::future::block_on;
 
 use super::*;
-use crate::agent::containers::{ContainerId, Exit, Health, Left, Record, Started};
+use crate::agent::containers::{Change, ContainerId, Exit, Health, Left, Record, Started};
 use crate::agent::tests::assignment;
 use crate::model::id::{NodeId, TaskId};
 use crate::model::object::TaskState;
@@ -66,7 +66,7 @@ impl Containers for Host {
         })
     }
 
-    fn keep(&self, _: Vec<(TaskId, Option<Record>)>) {}
+    fn keep(&self, _: Vec<Change>) {}
 
     async fn prepare(&self, record: Record, _: Vec<Arc<Dependency>>) -> Result<(), Self::Error> {
         match &record.assignment.service_name[..] {

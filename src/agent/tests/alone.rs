@@ -197,17 +197,42 @@ fn a_daemon_that_starts_without_a_manager_waits_ten_seconds_for_one() {
 }
 
 #[test]
-fn a_daemon_that_holds_no_secrets_waits_for_a_manager_with_tasks_that_need_them() {
-    let secret = "sent 7 pw; full web.1 running+7; prepared; started; ";
+fn secrets_that_may_not_rest_on_a_disk_are_waited_for_by_the_next_daemon() {
+    let begun = |sent: &str| format!("{sent}; full web.1 running+7; prepared; started; ");
     let began = "-; +prepare pw, accepted, preparing; +start, ready, starting; running; ";
+    for ends in ["restarted, exits 1", "the host restarts"] {
+        check(
+            &format!("{}{ends}; after 900s", begun("sent 7 pw never")),
+            &format!("{began}-; -"),
+        );
+        check(
+            &format!("{}{ends}; after 10s; is removed", begun("sent 7 pw")),
+            &format!("{began}-; +remove; +prepare pw"),
+        );
+        // The swarm was locked meanwhile.
+        check(
+            &format!("{}sent 7 pw never; {ends}; after 900s", begun("sent 7 pw")),
+            &format!("{began}-; -; -"),
+        );
+    }
     check(
-        &format!("{secret}restarted, exits 1; after 900s"),
-        &format!("{began}-; -"),
-    );
-    check(
-        &format!("{secret}{ENDS}after 30s; is removed"),
+        &format!("{}{ENDS}after 30s; is removed", begun("sent 7 pw never")),
         &format!("{began}-; -; +remove; +prepare pw"),
     );
+}
+
+#[test]
+fn what_no_task_needs_any_more_is_forgotten() {
+    let mut world = World::default();
+    let mut seen = |clause: &str| {
+        world.clause(clause);
+        world.kept.len()
+    };
+    for clause in ["connected", "sent 7 pw", "full web.1 running+7"] {
+        assert_eq!(seen(clause), 0);
+    }
+    assert_eq!(seen("prepared"), 2);
+    assert_eq!(seen("desired shutdown"), 0);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //! before the first task that names it, and releases it after the last.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::id::TaskId;
-use crate::model::object::{Task, TaskState};
+use crate::model::object::{Cluster, Task, TaskState};
 use crate::model::spec::Driver;
 use crate::model::state::State;
 use crate::wire::dependency::{Dependency, DependencyId, named_by};
@@ -12,6 +13,9 @@ use crate::wire::session::ToAgent;
 
 /// The most bytes of one message, but for its last dependency's.
 const MESSAGE_BYTES: usize = 4 << 20;
+
+/// The label of a secret or a config that no worker's disk may have.
+const AT_REST_LABEL: &str = "skep.at-rest";
 
 #[derive(Debug, Default)]
 pub struct Needs {
@@ -70,6 +74,14 @@ impl Needs {
     }
 }
 
+impl Needs {
+    /// What the agent holds, once more: on which disks it may lie has changed.
+    pub fn again(&self, state: &State) -> Vec<ToAgent> {
+        let held = self.held.keys();
+        messages(held.filter_map(|id| dependency(state, *id)).collect())
+    }
+}
+
 /// Whether a container of the task may still be started.
 fn is_needy(task: &Task) -> bool {
     task.desired_state < TaskState::Shutdown && !task.status.state.is_terminal()
@@ -81,17 +93,28 @@ fn is_template(driver: Option<&Driver>) -> bool {
 
 /// `None` if it was removed meanwhile; the agent then says so of the task.
 fn dependency(state: &State, id: DependencyId) -> Option<Dependency> {
-    let (data, template) = match id {
+    let lock = |cluster: &Arc<Cluster>| cluster.spec.autolock_managers;
+    let (data, templating, labels, is_locked) = match id {
         DependencyId::Secret(id) => {
             let spec = &state.secrets().find(id)?.spec;
-            (spec.data.clone(), is_template(spec.templating.as_ref()))
+            // Where managers keep their keys on no disk, no other node's shall have a secret.
+            let is_locked = state.cluster().is_some_and(lock);
+            (&spec.data, &spec.templating, &spec.labels, is_locked)
         }
         DependencyId::Config(id) => {
             let spec = &state.configs().find(id)?.spec;
-            (spec.data.clone(), is_template(spec.templating.as_ref()))
+            (&spec.data, &spec.templating, &spec.labels, false)
         }
     };
-    Some(Dependency { id, data, template })
+    Some(Dependency {
+        id,
+        data: data.clone(),
+        template: is_template(templating.as_ref()),
+        at_rest: !is_locked
+            && labels
+                .get(AT_REST_LABEL)
+                .is_none_or(|value| value != "never"),
+    })
 }
 
 fn messages(dependencies: Vec<Dependency>) -> Vec<ToAgent> {
@@ -130,7 +153,7 @@ mod tests {
 
     /// Tasks 1 and 2 of a service that names a secret, task 3 of one that names a config too.
     fn world() -> World {
-        let mut world = World::default();
+        let mut world = World::of("history 5");
         let (name, data) = (|name: &str| name.to_owned(), b"data".to_vec());
         let secret = |number: u128| SecretSpec {
             name: number.to_string(),
@@ -228,6 +251,37 @@ mod tests {
         world.apply(vec![Change::RemoveTask { id: TaskId(2) }]);
         assert_eq!(release(&mut needs, &world, &[2]), [SECRET]);
         assert_eq!(release(&mut needs, &world, &[1, 2, 3]), []);
+    }
+
+    #[test]
+    fn labels_and_the_lock_of_the_swarm_say_what_may_rest_on_a_nodes_disk() {
+        let (mut world, mut needs) = (world(), Needs::default());
+        add(&mut needs, &world, &[3]);
+        let may_rest = |world: &World| -> Vec<bool> {
+            let again = needs.again(&world.state).into_iter();
+            let sets = again.map(|message| match message {
+                ToAgent::Dependencies { set, .. } => set,
+                other => panic!("{other:?}"),
+            });
+            sets.flatten()
+                .map(|dependency| dependency.at_rest)
+                .collect()
+        };
+        assert_eq!(may_rest(&world), [true, true]);
+        let mut spec = world.state.cluster().unwrap().spec.clone();
+        spec.autolock_managers = true;
+        world.apply(vec![Change::UpdateCluster { spec: spec.clone() }]);
+        assert_eq!(may_rest(&world), [false, true], "the secret, the config");
+        spec.autolock_managers = false;
+        let labels = [("skep.at-rest".to_owned(), "never".to_owned())];
+        world.apply(vec![
+            Change::UpdateCluster { spec },
+            Change::LabelConfig {
+                id: ConfigId(1),
+                labels: labels.into(),
+            },
+        ]);
+        assert_eq!(may_rest(&world), [true, false]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Session {
     /// Counts the assignments that were sent.
     version: u64,
     told: BTreeMap<TaskId, TaskState>,
-    needs: Needs,
+    pub needs: Needs,
     pub peers: Told,
 }
 

@@ -100,6 +100,11 @@ impl Checkers {
         );
     }
 
+    /// A host has written to its disk.
+    pub fn kept(&self, host: &Host) {
+        own_secrets::kept(host);
+    }
+
     /// A host is about to prepare a container with these secrets.
     pub fn prepares(&self, record: &Record, dependencies: &[Arc<Dependency>]) {
         own_secrets::prepared(record, dependencies);

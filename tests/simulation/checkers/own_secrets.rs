@@ -1,13 +1,16 @@
 //! A node is sent only the secrets that a task of its own names, and a container is prepared with
 //! all that its task names.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use skep::agent::containers::Record;
+use skep::agent::containers::{Kept, KeptId, Record};
 use skep::model::id::NodeId;
 use skep::model::state::State;
 use skep::wire::dependency::{Dependency, named_by};
 use skep::wire::session::ToAgent;
+
+use crate::host::Host;
 
 pub fn sent(state: &State, node: NodeId, message: &ToAgent) {
     let ToAgent::Dependencies { set, .. } = message else {
@@ -21,6 +24,24 @@ pub fn sent(state: &State, node: NodeId, message: &ToAgent) {
             needed,
             "{node} was sent {dependency:?}, which no task of its names"
         );
+    }
+}
+
+/// A host's disk has only what its tasks need.
+pub fn kept(host: &Host) {
+    let tasks = host.kept.values().filter_map(|kept| match kept {
+        Kept::Task(record) => Some(named_by(&record.assignment.spec.container)),
+        Kept::Dependency(_) => None,
+    });
+    let needed: BTreeSet<_> = tasks.flatten().collect();
+    for id in host.kept.keys() {
+        if let KeptId::Dependency(id) = id {
+            assert!(
+                needed.contains(id),
+                "{} keeps {id:?} for no task",
+                host.node
+            );
+        }
     }
 }
 

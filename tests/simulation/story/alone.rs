@@ -97,6 +97,21 @@ impl Story {
         }
     }
 
+    /// Daemons die while managers vote, and are back before the vote is over.
+    pub fn tell_of_voters_that_die(mut self) {
+        self.heal();
+        self.world.faults.latency_ms = 100;
+        for _ in 0..400 {
+            let seat = self.draw(self.world.seats.len());
+            if self.world.seats[seat].manager.is_some() {
+                self.world.kill_manager(seat, true);
+                self.world.start_manager(seat);
+            }
+            let ms = self.dice.below(400);
+            self.world.run(ms);
+        }
+    }
+
     fn are_ready(&self) -> bool {
         let ready = self.nodes(|node| node.status.state == NodeState::Ready);
         self.world.leader().is_some() && ready == self.world.hosts.len()

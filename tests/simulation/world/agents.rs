@@ -71,7 +71,10 @@ impl World {
                     session.into_iter().for_each(|session| self.end_up(session));
                     self.dial_after(host, 1_000);
                 }
-                Effect::Keep(changes) => self.hosts[host].keep(changes),
+                Effect::Keep(changes) => {
+                    self.hosts[host].keep(changes);
+                    self.checkers.kept(&self.hosts[host]);
+                }
                 Effect::Reach(_) | Effect::Answer(_) | Effect::Done => {}
                 effect => {
                     let (attempt, order) = Order::of(effect).unwrap();
