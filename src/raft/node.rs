@@ -374,6 +374,7 @@ impl Node {
                 }
             }
         }
+        self.step_down_if_removed();
         self.applied = Position {
             index: last.index,
             term: last.term,
@@ -382,6 +383,16 @@ impl Node {
         self.raw.mut_store().applied(&anchor);
         self.raw.advance_apply_to(last.index);
         self.draw_election_timeout(false);
+    }
+
+    /// An earlier leader may have removed a member that leads by now. It could append nothing more,
+    /// and would keep the others from electing one that can.
+    fn step_down_if_removed(&mut self) {
+        let raft = &mut self.raw.raft;
+        let is_voter = raft.prs().conf().voters().contains(raft.id);
+        if raft.state == StateRole::Leader && !is_voter {
+            raft.become_follower(raft.term, raft::INVALID_ID);
+        }
     }
 
     /// Raft draws its election timeouts from the thread's generator; this replaces each by one that

@@ -96,6 +96,35 @@ fn the_lead_is_handed_to_a_voter_that_lives() {
     assert_eq!(cluster.leader(), Some(next));
 }
 
+/// Found by the simulator (seed 4387): it led on, and every batch that it wanted to append was
+/// refused, which ended its manager.
+#[test]
+fn who_was_removed_before_it_was_elected_does_not_lead() {
+    let mut elected = 0;
+    for seed in 0..20 {
+        let mut cluster = Cluster::seeded(3, seed);
+        cluster.run(60);
+        let leader = cluster.leader().unwrap();
+        let doomed = leader % 3 + 1;
+        let other = doomed % 3 + 1;
+        cluster.change(MembersChange::Remove(doomed));
+        // The others have it in their logs, and the leader does not hear of that.
+        cluster.run(1);
+        cluster.cut_off.insert(leader);
+        for _ in 0..100 {
+            cluster.run(1);
+            elected += u32::from(cluster.nodes[&other].leadership().leader == Some(doomed));
+            assert!(!cluster.nodes[&doomed].leads(), "seed {seed}");
+        }
+        cluster.cut_off.clear();
+        cluster.run(200);
+        cluster.propose("x");
+        cluster.run(10);
+        assert_eq!(cluster.applied[&leader], ["x"], "seed {seed}");
+    }
+    assert!(elected > 0);
+}
+
 fn state(to: u64, term: u64, index: u64, members: &[u64]) -> Message {
     Message(eraftpb::Message {
         msg_type: MessageType::MsgSnapshot,
