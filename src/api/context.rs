@@ -107,6 +107,8 @@ pub struct Membership {
     /// The address that other nodes reach this one at.
     pub address: String,
     pub is_manager: bool,
+    /// Whether secrets of its tasks lie on its disk.
+    pub keeps_secrets: bool,
     /// Where a worker knows managers to be.
     pub managers: Vec<SocketAddr>,
     /// What is wrong, for people.

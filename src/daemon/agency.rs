@@ -56,6 +56,11 @@ impl Agency {
         }
     }
 
+    /// Whether this host's disk has secrets of its tasks.
+    pub fn keeps_secrets(&self) -> bool {
+        self.memory.keeps_secrets()
+    }
+
     /// Ends the agent, which says farewell to its manager if it has one.
     pub async fn end(self, farewell: Farewell) {
         // A full queue or a closed one means that the agent is about to end anyway.

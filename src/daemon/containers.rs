@@ -323,7 +323,7 @@ impl HostContainers {
             joined,
             log: logging::plan(id, spec, container, &origin)?,
             origin,
-            labels: self.labels(task),
+            labels: self.labels(task, &image),
             env: self.env(task, &image),
             volumes,
             files,
@@ -404,9 +404,11 @@ impl HostContainers {
         Ok(places)
     }
 
-    /// The spec's labels, and those by which Docker's tools know a task's container.
-    fn labels(&self, task: &Assignment) -> Labels {
-        let mut labels = task.spec.container.labels.clone();
+    /// The labels of the image and of the spec, and those by which Docker's tools know a task's
+    /// container.
+    fn labels(&self, task: &Assignment, image: &Image) -> Labels {
+        let mut labels = image.config.config.labels.clone();
+        labels.extend(task.spec.container.labels.clone());
         let swarm = [
             ("node.id", self.node.to_string()),
             ("service.id", task.service.to_string()),

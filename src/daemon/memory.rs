@@ -2,6 +2,7 @@
 //! it lies beside it: that protects copies of the files, not a stolen card.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,19 +10,22 @@ use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
 
-use crate::agent::containers::{Change, Kept, RecordError};
+use crate::agent::containers::{Change, Kept, KeptId, RecordError};
 use crate::daemon::vault::{Vault, VaultError};
 use crate::host::wait::blocking;
+use crate::model::id::SecretId;
 use crate::model::spec::service::RegistryAuth;
 use crate::store::error::StoreError;
 use crate::store::file_disk::{FileDisk, LockError};
 use crate::store::rows::{Changes, Rows};
+use crate::wire::dependency::DependencyId;
 
 /// The tasks that a host remembers, and what is to be written of them.
 #[derive(Debug)]
 pub struct Memory {
     dir: PathBuf,
     rows: RefCell<Option<Rows>>,
+    secrets: RefCell<BTreeSet<SecretId>>,
     changes: Sender<Changes>,
     queue: Receiver<Changes>,
 }
@@ -44,6 +48,7 @@ impl Memory {
         Self {
             dir,
             rows: RefCell::new(None),
+            secrets: RefCell::default(),
             changes,
             queue,
         }
@@ -64,19 +69,44 @@ impl Memory {
             let kept = Kept::decode(value);
             kept.map_err(|error| tracing::warn!("{error}")).ok()
         });
-        let kept = kept.collect();
+        let kept: Vec<_> = kept.collect();
+        let held = kept.iter().filter_map(|kept| match kept {
+            Kept::Dependency(held) => Some(held.id),
+            Kept::Task(_) => None,
+        });
+        held.for_each(|id| self.note(id, true));
         self.rows.replace(Some(rows));
         kept
     }
 
     /// Has changes written, in order.
     pub fn keep(&self, changes: Vec<Change>) {
+        for (id, kept) in &changes {
+            if let KeptId::Dependency(id) = id {
+                self.note(*id, kept.is_some());
+            }
+        }
         let rows = changes.into_iter().filter_map(|change| {
             let row = row(change);
             row.map_err(|error| tracing::warn!("{error}")).ok()
         });
         // The queue is not bounded, and closed only when nobody keeps anything any more.
         let _ = self.changes.try_send(rows.collect());
+    }
+
+    /// Whether there are secrets in it.
+    pub fn keeps_secrets(&self) -> bool {
+        !self.secrets.borrow().is_empty()
+    }
+
+    fn note(&self, id: DependencyId, is_kept: bool) {
+        if let DependencyId::Secret(id) = id {
+            let mut secrets = self.secrets.borrow_mut();
+            match is_kept {
+                true => secrets.insert(id),
+                false => secrets.remove(&id),
+            };
+        }
     }
 
     /// Nothing more will be kept.

@@ -30,7 +30,7 @@ const SUMMONS_QUEUED: usize = 64;
 /// What runs on a host that is in a swarm.
 pub struct Parts {
     pub standing: Rc<Standing>,
-    agency: Agency,
+    pub agency: Agency,
     steward: Task<()>,
     answering: Task<()>,
 }

@@ -435,6 +435,7 @@ impl Cluster for Rc<Swarm> {
                     state: MemberState::Active,
                     node: Some(member.node),
                     address: member.address.clone(),
+                    keeps_secrets: parts.agency.keeps_secrets(),
                     is_manager: parts.standing.managing.borrow().is_some(),
                     managers: member.managers.clone(),
                     error: String::new(),

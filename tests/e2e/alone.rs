@@ -58,6 +58,11 @@ fn a_worker_that_boots_alone_has_its_secrets_sealed_on_its_disk_unless_the_swarm
     let worker = &fleet.hosts[1];
     worker.until("it runs again", || container_count(worker) == 1);
     assert_eq!(told(worker), "a tiger in the night");
+    assert!(
+        worker
+            .skep(&["info", "--format", "{{.Warnings}}"])
+            .contains("Secrets of tasks lie")
+    );
     assert!(!is_below(&worker.path("state"), b"a tiger in the night"));
 
     fleet.hosts[0].start_daemon();
@@ -72,6 +77,11 @@ fn a_worker_that_boots_alone_has_its_secrets_sealed_on_its_disk_unless_the_swarm
     let booted = Stopwatch::start();
     worker.until("it waits", || booted.elapsed() > LONGER_THAN_IT_WAITS);
     assert_eq!(container_count(worker), 0);
+    assert!(
+        !worker
+            .skep(&["info", "--format", "{{.Warnings}}"])
+            .contains("Secrets of tasks lie")
+    );
 }
 
 #[test]

@@ -158,7 +158,10 @@ fn info_of(context: &Context, swarm: SwarmInfo) -> json::Info {
     let count = |count: usize| u64::try_from(count).unwrap_or(0);
     let number = |figure: i64| u64::try_from(figure).unwrap_or(0);
     let kernel = of_kernel(&controllers, description.cgroup_version);
-    let warnings = [controllers.warnings(), host.runtime.warnings()].concat();
+    let mut warnings = [controllers.warnings(), host.runtime.warnings()].concat();
+    if context.cluster.membership().keeps_secrets {
+        warnings.push(SECRETS_AT_REST.into());
+    }
     json::Info {
         id: host.id.clone(),
         containers: count(containers.len()),
@@ -228,6 +231,10 @@ fn plugins() -> json::Plugins {
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
+
+/// What the sealing of secrets on this disk is worth.
+const SECRETS_AT_REST: &str = "WARNING: Secrets of tasks lie on this disk, sealed under a key that \
+                               lies beside them: a stolen card opens them";
 
 fn security_options(cgroup_version: u8) -> Vec<String> {
     let mut options = vec!["name=seccomp,profile=builtin".to_owned()];
