@@ -4,27 +4,38 @@
 //! their own (a loop device, whose counters give the bytes that reach the device, journal
 //! included), and run the same image. Needs root; Docker is measured where `dockerd` is installed,
 //! and a lone container also with runc where that is. `cargo bench -- scheduler` measures the
-//! scheduler alone, which needs neither, and `cargo bench -- overlay` what a tunnel carries.
+//! scheduler alone, which needs neither, `cargo bench -- overlay` what a tunnel carries,
+//! `cargo bench -- fleet` what a fleet does when hosts come and go, and `cargo bench -- sessions`
+//! how many agents one manager carries. The last two take some minutes each.
 
 mod engine;
 mod figures;
+mod fleet;
 mod http;
 #[path = "../e2e/image.rs"]
 mod image;
 mod lone;
 mod overlay;
+mod process;
 mod scheduler;
+mod sessions;
 
 use engine::{Docker, Skep};
 use figures::Figures;
 
 fn main() {
     let wanted: Vec<_> = std::env::args().skip(1).collect();
-    if wanted.iter().any(|word| word == "scheduler") {
-        return scheduler::measure();
-    }
-    if wanted.iter().any(|word| word == "overlay") {
-        return overlay::measure();
+    let alone: [(&str, fn()); 4] = [
+        ("overlay", overlay::measure),
+        ("scheduler", scheduler::measure),
+        ("fleet", fleet::measure),
+        ("sessions", sessions::measure),
+    ];
+    if let Some((_, measure)) = alone
+        .iter()
+        .find(|(name, _)| wanted.iter().any(|w| w == name))
+    {
+        return measure();
     }
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED: the figures need root");
@@ -40,8 +51,7 @@ fn main() {
         println!("dockerd is not installed: no figures to compare with");
     }
     print(&skep, docker.as_ref(), lone);
-    overlay::measure();
-    scheduler::measure();
+    alone.iter().for_each(|(_, measure)| measure());
 }
 
 fn print(skep: &Figures, docker: Option<&Figures>, (ours, runc): (f64, Option<f64>)) {
