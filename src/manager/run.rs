@@ -204,7 +204,8 @@ impl ManagerHandle {
     /// Begins a session for an agent; its first message must be hello. `None` if no manager runs.
     pub async fn connect(&self) -> Option<Session> {
         let id = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
-        let (to_agent, messages) = async_channel::bounded(MESSAGES_QUEUED);
+        // Bounded by whoever fills it: a bounded channel takes the room for all it may ever hold.
+        let (to_agent, messages) = async_channel::unbounded();
         self.inputs.send(Input::Open(id, to_agent)).await.ok()?;
         Some(Session {
             id,
@@ -289,7 +290,7 @@ pub struct Session {
     id: SessionId,
     inputs: Sender<Input>,
     closed: Sender<SessionId>,
-    messages: Receiver<ToAgent>,
+    messages: Receiver<Box<ToAgent>>,
 }
 
 impl Session {
@@ -302,7 +303,7 @@ impl Session {
 
     /// The next message for the agent; `None` once the manager has ended the session.
     pub async fn receive(&self) -> Option<ToAgent> {
-        self.messages.recv().await.ok()
+        self.messages.recv().await.ok().map(|message| *message)
     }
 }
 
@@ -327,7 +328,7 @@ pub struct Inbox {
 #[derive(Debug)]
 enum Input {
     Request(Box<Request>, Sender<Result<Response, Refusal>>),
-    Open(SessionId, Sender<ToAgent>),
+    Open(SessionId, Sender<Box<ToAgent>>),
     Session(SessionId, Box<ToManager>),
     Summon(NodeId, Box<Summons>),
     Raft {

@@ -13,7 +13,7 @@ use crate::host::rng::Rng;
 use crate::host::wait::{blocking, sleep};
 use crate::manager::certify::{certify, prepare};
 use crate::manager::dispatcher::SessionId;
-use crate::manager::run::{Inbox, Input, RunError, ToPeers};
+use crate::manager::run::{Inbox, Input, MESSAGES_QUEUED, RunError, ToPeers};
 use crate::manager::{Effect, Event, Manager, RequestId};
 use crate::model::record::Row;
 use crate::raft::node::Persist;
@@ -64,7 +64,7 @@ pub(super) struct Runner {
     unsaid: Option<BTreeMap<u64, Whereabouts>>,
     requests: BTreeMap<RequestId, Sender<Result<Response, Refusal>>>,
     next_request: u64,
-    sessions: BTreeMap<SessionId, Sender<ToAgent>>,
+    sessions: BTreeMap<SessionId, Sender<Box<ToAgent>>>,
     subscribers: Vec<Sender<ObjectEvent>>,
 }
 
@@ -263,7 +263,10 @@ impl Runner {
             }
             Effect::ToAgent(session, message) => {
                 let agent = self.sessions.get(&session);
-                if agent.is_some_and(|agent| agent.try_send(message).is_err()) {
+                let takes = |agent: &Sender<Box<ToAgent>>| {
+                    agent.len() < MESSAGES_QUEUED && agent.try_send(Box::new(message)).is_ok()
+                };
+                if !agent.is_none_or(takes) {
                     self.sessions.remove(&session);
                     return Ok(Some(Event::SessionClosed(session)));
                 }
