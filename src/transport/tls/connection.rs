@@ -92,6 +92,11 @@ impl Connection {
         })
     }
 
+    /// Waits until the peer says something.
+    pub(super) async fn is_spoken_to(&self) -> Result<(), ConnectionError> {
+        Ok(self.socket.readable().await?)
+    }
+
     /// Finds out who the peer is.
     pub(super) async fn handshake(&self) -> Result<(), ConnectionError> {
         self.each(State::handshake).await

@@ -12,6 +12,7 @@ use async_executor::LocalExecutor;
 use async_io::Async;
 use futures_lite::future::{or, pending};
 
+use crate::host::clock;
 use crate::host::wait::sleep;
 use crate::identity::certificate::{CertificateError, Peer};
 use crate::model::spec::node::Role;
@@ -118,7 +119,7 @@ enum Unwelcome {
     NoManager(&'static str),
     #[error("it did not greet in time")]
     Late,
-    #[error("too many callers have not greeted, and most of them came from there")]
+    #[error("too many callers have not greeted, and none have fewer than those from there")]
     Shed,
 }
 
@@ -158,9 +159,16 @@ impl Listener {
             match self.socket.0.accept().await {
                 Ok((socket, from)) => {
                     let max = self.desk.limits.half_open_max;
-                    let place = HalfOpen::admit(&self.desk.half_open, from.ip(), max);
-                    let greet = greet(self.desk.clone(), socket, from, place);
-                    self.executor.spawn(greet).detach();
+                    let (half_open, now) = (&self.desk.half_open, clock::now());
+                    match HalfOpen::admit(half_open, from.ip(), now, max) {
+                        Some(place) => {
+                            let greet = greet(self.desk.clone(), socket, from, place);
+                            self.executor.spawn(greet).detach();
+                        }
+                        None => self
+                            .desk
+                            .warn(format_args!("refused {from}: {}", Unwelcome::Shed)),
+                    }
                 }
                 Err(error) => {
                     self.desk
@@ -262,7 +270,12 @@ async fn greet(desk: Rc<Desk>, socket: Async<TcpStream>, from: SocketAddr, place
         sleep(desk.limits.greeting).await;
         Err(Unwelcome::Late)
     };
-    match or(desk.meet(&connection, &ring), or(late, shed(&place))).await {
+    let meet = async {
+        connection.is_spoken_to().await?;
+        place.speaks(clock::now());
+        desk.meet(&connection, &ring).await
+    };
+    match or(meet, or(late, shed(&place))).await {
         Ok(((purpose, protocol), peer)) => {
             if let Some(peer) = peer {
                 connection.is_from(peer);
