@@ -28,10 +28,7 @@ pub fn certify(
     let cluster = state.cluster().ok_or(Refusal::NoLeader)?;
     let signed = sign(cluster, now, rng, &admission);
     let chain = signed.map_err(|error| Refusal::NoCertificate(error.to_string()))?;
-    let members = state
-        .nodes()
-        .iter()
-        .filter_map(|node| node.manager.as_ref());
+    let members = state.managers().filter_map(|node| node.manager.as_ref());
     Ok(Response::Certified(Certified {
         node: admission.node,
         role: admission.role,

@@ -16,8 +16,16 @@ const MESSAGE_BYTES: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub struct Tunnels {
     /// `None` until the state has been looked at.
-    ends: Option<BTreeMap<NodeId, End>>,
+    ends: Option<Ends>,
     stale: BTreeSet<NodeId>,
+}
+
+/// All nodes with keys, and who has tasks where: a session that begins must not look at them all.
+#[derive(Debug, Default)]
+struct Ends {
+    by_node: BTreeMap<NodeId, End>,
+    by_network: BTreeMap<NetworkId, BTreeSet<NodeId>>,
+    published: BTreeSet<NodeId>,
 }
 
 /// A node with a key.
@@ -54,11 +62,10 @@ impl Tunnels {
         let mut stale = std::mem::take(&mut self.stale);
         stale.retain(|id| {
             let end = end(state, *id);
-            let has_changed = ends.get(id) != end.as_ref();
-            match end {
-                Some(end) => ends.insert(*id, end),
-                None => ends.remove(id),
-            };
+            let has_changed = ends.by_node.get(id) != end.as_ref();
+            if has_changed {
+                ends.set(*id, end);
+            }
             has_changed
         });
         stale
@@ -67,11 +74,13 @@ impl Tunnels {
     /// Everything, for a node that knows of nothing. What has changed must have been told before.
     pub fn all(&mut self, state: &State, node: NodeId) -> (Told, Vec<Peers>) {
         let ends = self.ends.get_or_insert_with(|| {
+            let mut ends = Ends::default();
             let ids = state.nodes().iter().map(|node| node.id);
-            ids.filter_map(|id| Some((id, end(state, id)?))).collect()
+            ids.for_each(|id| ends.set(id, end(state, id)));
+            ends
         });
         let mut told = Told::default();
-        let mut parts = told.catch_up(ends, node, ends.keys().copied());
+        let mut parts = told.catch_up(&ends.by_node, node, ends.near(node).into_iter());
         if let Some(first) = parts.first_mut() {
             first.is_all = true;
         }
@@ -89,11 +98,49 @@ impl Tunnels {
             return Vec::new();
         };
         if !changed.contains(&node) {
-            return told.catch_up(ends, node, changed.iter().copied());
+            return told.catch_up(&ends.by_node, node, changed.iter().copied());
         }
-        let mut nodes: BTreeSet<_> = ends.keys().copied().collect();
+        let mut nodes = ends.near(node);
         nodes.extend(told.peers.keys());
-        told.catch_up(ends, node, nodes.into_iter())
+        told.catch_up(&ends.by_node, node, nodes.into_iter())
+    }
+}
+
+impl Ends {
+    fn set(&mut self, id: NodeId, end: Option<End>) {
+        if let Some(old) = self.by_node.remove(&id) {
+            self.published.remove(&id);
+            for network in old.tasks.keys() {
+                if let Some(nodes) = self.by_network.get_mut(network) {
+                    nodes.remove(&id);
+                }
+            }
+            self.by_network.retain(|_, nodes| !nodes.is_empty());
+        }
+        let Some(end) = end else {
+            return;
+        };
+        for network in end.tasks.keys() {
+            self.by_network.entry(*network).or_default().insert(id);
+        }
+        if !end.published.is_empty() {
+            self.published.insert(id);
+        }
+        self.by_node.insert(id, end);
+    }
+
+    /// All that a node may have tunnels to, and perhaps itself.
+    fn near(&self, node: NodeId) -> BTreeSet<NodeId> {
+        match self.by_node.get(&node) {
+            None => BTreeSet::new(),
+            Some(own) if !own.published.is_empty() => self.by_node.keys().copied().collect(),
+            Some(own) => {
+                let networks = own.tasks.keys();
+                let sharing = networks.filter_map(|network| self.by_network.get(network));
+                let sharing = sharing.flatten().chain(&self.published);
+                sharing.copied().collect()
+            }
+        }
     }
 }
 
