@@ -1,7 +1,7 @@
 //! Callers that have not greeted yet: a bounded number. When there are too many, the source that
 //! has the most of them loses its oldest, so that nobody can keep the others out. But whoever has
-//! begun to speak has a moment in which it is not given up for one of its kind: if all call at once,
-//! as after a restart of their manager, each greeting that is under way comes to its end.
+//! begun to speak has a moment in which it is not given up for one of its kind: if all call at
+//! once, as after a restart of their manager, each greeting that is under way comes to its end.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
