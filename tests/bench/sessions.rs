@@ -50,7 +50,7 @@ struct Figures {
     sessions_again_s: f64,
     ready_again_s: f64,
     dials: usize,
-    missed: usize,
+    changed: usize,
     again_mib: f64,
 }
 
@@ -107,7 +107,10 @@ fn print(count: usize, figures: &Figures) {
         ),
         ("the same, until all are ready, s", figures.ready_again_s),
         ("calls of agents for that", figures.dials as f64),
-        ("nodes that were down meanwhile", figures.missed as f64),
+        (
+            "nodes whose state changed meanwhile: down, and ready again",
+            figures.changed as f64,
+        ),
         ("manager after that, resident, MiB", figures.again_mib),
     ] {
         println!("{name:<64} {value:>10.2}");
@@ -160,7 +163,7 @@ async fn one(executor: &LocalExecutor<'_>, mut host: Host, count: usize) -> Figu
     let after = until_ready(&host, count).await;
     figures.ready_again_s = watch.elapsed().as_secs_f64();
     figures.dials = agents.dials();
-    figures.missed = after
+    figures.changed = after
         .iter()
         .filter(|(id, at)| before.get(*id) != Some(*at))
         .count();
