@@ -113,7 +113,9 @@ pub enum Event {
 pub enum Farewell {
     /// The daemon stops and comes back; the containers go on.
     BackSoon,
-    /// The node leaves, or is switched off; the containers end.
+    /// The host is switched off, and the containers with it.
+    SwitchedOff,
+    /// The node leaves; the containers end.
     Leave,
 }
 
@@ -168,6 +170,10 @@ impl Agent {
             Event::Container { attempt, news } => self.news(now, attempt, news, &mut moves),
             Event::Tick => {}
             Event::Farewell(Farewell::BackSoon) => self.pause(&mut moves),
+            Event::Farewell(Farewell::SwitchedOff) => {
+                moves.effects.push(Effect::Send(ToManager::Goodbye));
+                moves.effects.push(Effect::Done);
+            }
             Event::Farewell(Farewell::Leave) => self.leave(now, &mut moves),
             Event::Certified(issuer) => self.certified(issuer, &mut moves),
         }

@@ -138,6 +138,7 @@ impl World {
             ["restarted,", fate @ ..] => self.restart(fate),
             ["the", "host", "restarts"] => self.reboot(),
             ["back", "soon"] => self.step(Event::Farewell(Farewell::BackSoon)),
+            ["switched", "off"] => self.step(Event::Farewell(Farewell::SwitchedOff)),
             ["leave"] => self.step(Event::Farewell(Farewell::Leave)),
             news => {
                 let attempt = self.records[&task_id(name)].attempt;

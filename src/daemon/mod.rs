@@ -37,7 +37,8 @@ pub mod streams;
 pub mod port;
 pub mod failure;
 mod tunnels;
-pub mod site;
+pub mod shutdown;
+mod site;
 mod managing;
 mod agency;
 mod steward;
@@ -56,6 +57,7 @@ use async_executor::LocalExecutor;
 use async_net::unix::UnixStream;
 use futures_lite::future;
 
+use crate::agent::Farewell;
 use crate::api;
 use crate::api::context::Context;
 use crate::api::events::Events;
@@ -63,6 +65,7 @@ use crate::api::execs::Execs;
 use crate::api::listen::{Address, ListenError, Listener};
 use crate::api::serve::{Serves, connection, serve};
 use crate::daemon::failure::SwarmError;
+use crate::daemon::shutdown::is_host_stopping;
 use crate::daemon::site::Site;
 use crate::daemon::swarm::Swarm;
 use crate::daemon::vault::Vault;
@@ -217,7 +220,11 @@ pub async fn run(
     })
     .await;
     tell_systemd(sd_notify::NotifyState::Stopping);
-    swarm.pause().await;
+    let farewell = match ended.is_ok() && is_host_stopping().await {
+        true => Farewell::SwitchedOff,
+        false => Farewell::BackSoon,
+    };
+    swarm.pause(farewell).await;
     // With containers left the groups stay, and the next daemon finds them.
     runtime.close();
     ended

@@ -148,10 +148,10 @@ impl Swarm {
     }
 
     /// Stops what runs for the swarm; the containers go on and are found again.
-    pub async fn pause(&self) {
+    pub async fn pause(&self, farewell: Farewell) {
         match self.place.replace(Place::Moving) {
-            Place::Inside(parts) => parts.end(Farewell::BackSoon).await,
-            Place::Locked(locked) => locked.end(Farewell::BackSoon).await,
+            Place::Inside(parts) => parts.end(farewell).await,
+            Place::Locked(locked) => locked.end(farewell).await,
             Place::Outside | Place::Moving => {}
         }
     }

@@ -1,6 +1,9 @@
 //! A fleet: hosts on a network of their own, one manager and its workers.
 
 use std::process::Output;
+use std::time::Duration;
+
+use skep::host::clock::Stopwatch;
 
 use crate::host::Host;
 use crate::lan::Lan;
@@ -300,6 +303,35 @@ fn daemons_that_come_back_soon_keep_their_tasks() {
         assert!(is_spread(&fleet), "{:?}", fleet.spread("web"));
         assert_eq!(fleet.tasks("web"), 4, "no task was replaced");
     }
+}
+
+#[test]
+fn tasks_of_a_host_that_is_switched_off_run_elsewhere_at_once_and_of_a_daemon_alone_not() {
+    let Some(mut fleet) = Fleet::start("off", 3) else {
+        return;
+    };
+    fleet.create("web", "3");
+    fleet
+        .manager()
+        .until("they run", || fleet.spread("web") == [1, 1, 1]);
+    for (at, says) in [(1, "running"), (2, "stopping")] {
+        fleet.hosts[at].fake_systemd(says);
+        fleet.hosts[at].stop_daemon();
+        fleet.hosts[at].start_daemon();
+    }
+    fleet.until_ready(3);
+    let gone = Stopwatch::start();
+    fleet.hosts[2].stop_daemon();
+    fleet.manager().until("its task runs elsewhere", || {
+        let spread = fleet.spread("web");
+        spread[2] == 0 && spread.iter().sum::<usize>() == 3
+    });
+    assert!(gone.elapsed() < Duration::from_secs(20));
+    // A daemon that comes back is waited for, for a minute.
+    let before = fleet.spread("web");
+    fleet.hosts[1].stop_daemon();
+    assert_eq!(fleet.node(1, "Status"), "Ready");
+    assert_eq!(fleet.spread("web"), before);
 }
 
 #[test]

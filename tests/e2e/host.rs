@@ -27,6 +27,7 @@ pub struct Host {
     seat: Option<Seat>,
     /// What the daemon is told beside.
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Host {
@@ -47,6 +48,7 @@ impl Host {
             dir,
             daemon: None,
             seat,
+            environment: Vec::new(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         };
         host.start_daemon();
@@ -128,6 +130,7 @@ impl Host {
             .arg(self.path("run"))
             .args(["-H", &self.socket()]);
         command.args(&self.flags);
+        command.envs(self.environment.iter().cloned());
         // It trusts nobody but whom a test names.
         command.env("SSL_CERT_FILE", self.path("roots.crt"));
         command.env_remove("SSL_CERT_DIR");
@@ -154,6 +157,23 @@ impl Host {
         self.until("the daemon answers", || {
             self.try_skep(&["version"]).status.success()
         });
+    }
+
+    /// Lets its daemon, from its next start on, see a systemd that says this of the host.
+    pub fn fake_systemd(&mut self, says: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = self.path("bin");
+        std::fs::create_dir_all(&dir).expect("a directory for systemctl");
+        let script = dir.join("systemctl");
+        std::fs::write(&script, format!("#!/bin/sh\necho {says}\n")).expect("a systemctl");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).expect("a program");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", dir.display());
+        self.environment = vec![
+            ("PATH".to_owned(), path),
+            ("INVOCATION_ID".to_owned(), "1".to_owned()),
+        ];
     }
 
     /// Flags that its daemon gets from its next start on.

@@ -333,6 +333,14 @@ fn after_a_reboot_a_prepared_task_is_prepared_again_and_one_that_ran_has_failed(
 }
 
 #[test]
+fn a_host_that_is_switched_off_says_goodbye_and_knows_its_tasks_when_it_boots() {
+    check_running(
+        "switched off; the host restarts; connected; full web.1 shutdown/running",
+        "goodbye, done; -; hello; shutdown",
+    );
+}
+
+#[test]
 fn a_daemon_that_stops_says_it_comes_back_and_its_containers_go_on() {
     check_running("back soon", "back within 60000 ms, done");
 }
