@@ -107,10 +107,8 @@ impl World {
             }),
             ["full", tasks @ ..] => self.full(tasks),
             ["part", tasks @ ..] => {
-                let part = Assignments::Part {
-                    tasks: assignments(tasks),
-                };
-                self.hear(ToAgent::Assignments(part))
+                let tasks = assignments(tasks);
+                self.hear(ToAgent::Assignments(Assignments::Part { tasks }))
             }
             ["sent", number, data, rest @ ..] => {
                 let dependency = Dependency {
@@ -124,10 +122,10 @@ impl World {
                     released: Vec::new(),
                 })
             }
-            ["released", number] => self.hear(ToAgent::Dependencies {
-                set: Vec::new(),
-                released: vec![secret(number)],
-            }),
+            ["released", number] => {
+                let (set, released) = (Vec::new(), vec![secret(number)]);
+                self.hear(ToAgent::Dependencies { set, released })
+            }
             ["assigned", tasks @ ..] => self.difference(assignments(tasks), &[], &[]),
             ["desired", wish] => self.difference(Vec::new(), &[(task_id(name), state(wish))], &[]),
             ["removed"] => self.difference(Vec::new(), &[], &[task_id(name)]),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_executor::LocalExecutor;
 use rustls_pki_types::CertificateDer;
 use skep::agent::Agent;
-use skep::agent::containers::{Attempt, Containers, Exit, Found, Health, Record, Started};
+use skep::agent::containers::{Attempt, Change, Containers, Exit, Health, Left, Record, Started};
 use skep::agent::run::run;
 use skep::host::rng::Rng;
 use skep::identity::key::PrivateKey;
@@ -237,9 +237,11 @@ struct Nothing;
 impl Containers for Nothing {
     type Error = Infallible;
 
-    async fn adopt(&self) -> Result<Vec<Found>, Infallible> {
-        Ok(Vec::new())
+    async fn adopt(&self) -> Result<Left, Infallible> {
+        Ok(Left::default())
     }
+
+    fn keep(&self, _: Vec<Change>) {}
 
     async fn prepare(&self, _: Record, _: Vec<Arc<Dependency>>) -> Result<(), Infallible> {
         Ok(())
