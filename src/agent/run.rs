@@ -23,7 +23,7 @@ use crate::model::time::Time;
 use crate::transport::Dial;
 use crate::transport::end::{End, ReceiveError};
 use crate::wire::dependency::Dependency;
-use crate::wire::session::{ToAgent, ToManager};
+use crate::wire::session::{REDIAL_MS_MAX, ToAgent, ToManager};
 
 /// Containers that are prepared, started or removed at the same time.
 const AT_ONCE: usize = 8;
@@ -31,9 +31,8 @@ const AT_ONCE: usize = 8;
 /// News of containers that wait to be taken in before those who bring more must wait.
 const NEWS_QUEUED: usize = 64;
 
-/// How long to wait before dialling again: doubled each time, between these.
+/// How long to wait before dialling again, at first: doubled each time, up to [`REDIAL_MS_MAX`].
 const REDIAL_MS_MIN: u64 = 100;
-const REDIAL_MS_MAX: u64 = 8_000;
 
 /// Runs `agent` until a farewell has been carried out; if nobody can say one any more, the daemon
 /// is taken to stop. Fails if it cannot find out what an earlier daemon left.
@@ -281,8 +280,9 @@ impl<'a, C: Containers, D: Dial> Runner<'_, 'a, C, D> {
     }
 
     fn wait_to_redial(&mut self) {
-        let jitter_ms = self.rng.below(self.redial_ms / 5 + 1);
-        let wait = Duration::from_millis(self.redial_ms + jitter_ms);
+        // Between half of it and all: agents that lost their manager together come one by one.
+        let half_ms = self.redial_ms / 2;
+        let wait = Duration::from_millis(half_ms + self.rng.below(half_ms + 1));
         self.redial_ms = (self.redial_ms * 2).min(REDIAL_MS_MAX);
         self.link = Link::Down(Box::pin(dial(self.dialer, wait)));
     }

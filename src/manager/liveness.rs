@@ -54,13 +54,15 @@ struct Presence {
 }
 
 impl Liveness {
-    /// Gives every node that is not down three fresh heartbeat periods.
-    pub fn of(state: &State, now: Time) -> Self {
+    /// Gives every node that is not down three fresh heartbeat periods, and so long to find this
+    /// manager.
+    pub fn of(state: &State, now: Time, away_ms: u64) -> Self {
         let mut liveness = Self::default();
         let gone = [NodeState::Down, NodeState::Unknown];
         for node in state.nodes().iter() {
             if !gone.contains(&node.status.state) {
-                liveness.wait_for(node.id, now.plus_ms(patience_ms(state)));
+                let deadline = now.plus_ms(patience_ms(state)).plus_ms(away_ms);
+                liveness.wait_for(node.id, deadline);
             }
         }
         liveness

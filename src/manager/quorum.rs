@@ -13,12 +13,17 @@ use crate::raft::message::Message;
 use crate::raft::node::{Role, TICK_MS};
 use crate::wire::control::Refusal;
 use crate::wire::peer::PeerMessage;
+use crate::wire::session::REDIAL_MS_MAX;
 
 /// A manager that was not heard of for so long cannot be reached.
 const UNHEARD_MS: u64 = 3_000;
 /// A manager that knows no leader for so long ends its sessions, so that its agents find one that
 /// does, before they are missed, and answers as well as it can alone. Elections take less.
 const LEADERLESS_MS: u64 = 2_000;
+
+/// By then an agent has looked at all managers again that has long found none: it waits for as long
+/// as [`REDIAL_MS_MAX`], and knocks at some that are off.
+const AWAY_MS: u64 = REDIAL_MS_MAX + 6_000;
 
 /// What a manager knows of the others.
 #[derive(Debug, Default)]
@@ -31,6 +36,9 @@ pub struct Quorum {
     leaderless_since: Option<Time>,
     /// There has been no leader for too long to wait for one.
     is_given_up: bool,
+    has_known_leader: bool,
+    /// When a leader was known at last, agents had been without a manager for long.
+    agents_are_away: bool,
     /// The term in which this manager leads.
     led_term: u64,
     /// When it last began to hand its lead over.
@@ -154,6 +162,9 @@ impl Manager {
                 None => tracing::info!("no manager leads"),
             }
             if leader.0.is_some() {
+                let knew_none = self.quorum.is_given_up || !self.quorum.has_known_leader;
+                self.quorum.agents_are_away = knew_none;
+                self.quorum.has_known_leader = true;
                 self.quorum.leaderless_since = None;
                 self.quorum.is_given_up = false;
             }
@@ -177,7 +188,11 @@ impl Manager {
         self.quorum.led_term = self.raft.term();
         self.dirty = Dirty::everything(&self.state);
         self.timers = Timers::of(&self.state, now);
-        self.liveness = Liveness::of(&self.state, now);
+        let away_ms = match self.quorum.agents_are_away {
+            true => AWAY_MS,
+            false => 0,
+        };
+        self.liveness = Liveness::of(&self.state, now, away_ms);
         for seen in self.reports.take() {
             self.see(now, self.raft.id(), seen);
         }

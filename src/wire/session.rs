@@ -18,6 +18,9 @@ use crate::wire::dependency::{Dependency, DependencyId};
 use crate::wire::reach::{Attachment, Reach};
 use crate::wire::stream::Summons;
 
+/// How long an agent that finds no manager waits at most before it looks again.
+pub const REDIAL_MS_MAX: u64 = 4_000;
+
 /// What an agent says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToManager {

@@ -82,3 +82,11 @@ fn voters_that_die_do_not_vote_again() {
         Story::new(seed).tell_of_voters_that_die();
     }
 }
+
+#[test]
+fn managers_that_were_off_for_long_are_found_in_time() {
+    for seed in 0..8 {
+        let _tell = Tell(seed);
+        Story::new(seed).tell_of_managers_that_come_back();
+    }
+}

@@ -19,6 +19,7 @@ use skep::wire::control::{Request, ServiceUpdate};
 use crate::checkers::nothing_lost::NUMBER;
 use crate::founding::{SECRETS, founding, secret};
 use crate::host::{Host, JOB};
+use crate::seat::Seat;
 use crate::story::trouble::Troubles;
 use crate::world::World;
 
@@ -201,6 +202,15 @@ impl Story {
         self.world.hosts.iter().filter(is_node)
     }
 
+    /// The seats of hosts that are nodes: the manager of one that was removed before it knew that
+    /// it is none any more is never told (seed 562).
+    fn seats(&self) -> impl Iterator<Item = &Seat> {
+        let nodes: BTreeSet<_> = self.members().map(|host| host.node).collect();
+        let seats = self.world.hosts.iter().zip(&self.world.seats);
+        let seats = seats.filter(move |(host, _)| nodes.contains(&host.node));
+        seats.map(|(_, seat)| seat)
+    }
+
     fn is_empty(&self) -> bool {
         let state = self.world.state().unwrap();
         let holds = |host: &Host| host.agent.as_ref().map_or(0, |agent| agent.holds().count());
@@ -211,7 +221,7 @@ impl Story {
     }
 
     fn is_agreed(&self) -> bool {
-        let managers = self.world.seats.iter().filter_map(|s| s.manager.as_ref());
+        let managers = self.seats().filter_map(|seat| seat.manager.as_ref());
         let mut states = managers.map(|manager| manager.state().index());
         let first = states.next();
         states.all(|index| Some(index) == first)
@@ -225,7 +235,7 @@ impl Story {
         let wanted: Option<BTreeSet<_>> = shall_be
             .map(|node| Some(node.manager.as_ref()?.raft_id))
             .collect();
-        let are: BTreeSet<_> = self.world.seats.iter().filter_map(|s| s.raft_id).collect();
+        let are: BTreeSet<_> = self.seats().filter_map(|seat| seat.raft_id).collect();
         let leader = self
             .world
             .leader()

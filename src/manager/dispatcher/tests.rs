@@ -46,7 +46,7 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let world = world();
-        let liveness = Liveness::of(&world.state, NOW);
+        let liveness = Liveness::of(&world.state, NOW, 0);
         Self {
             world,
             dispatcher: Dispatcher::default(),

@@ -97,6 +97,23 @@ impl Story {
         }
     }
 
+    /// All managers are off for a while, and back: their nodes find them in time, and nothing moves.
+    pub fn tell_of_managers_that_come_back(mut self) {
+        self.heal();
+        self.expect("all nodes are ready", DEPLOY_MS, Self::are_ready);
+        for seat in 0..self.world.seats.len() {
+            self.world.kill_manager(seat, true);
+        }
+        self.world.run(60_000);
+        self.heal();
+        for _ in 0..80 {
+            self.world.run(500);
+            let down = self.nodes(|node| node.status.state == NodeState::Down);
+            assert_eq!(down, 0, "a node is called down that lives");
+        }
+        assert!(self.are_ready());
+    }
+
     /// Daemons die while managers vote, and are back before the vote is over.
     pub fn tell_of_voters_that_die(mut self) {
         self.heal();

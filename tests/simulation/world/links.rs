@@ -4,9 +4,12 @@ use skep::agent::Event;
 use skep::manager::dispatcher::SessionId;
 use skep::model::time::Time;
 use skep::wire::frame;
-use skep::wire::session::{ToAgent, ToManager};
+use skep::wire::session::{REDIAL_MS_MAX, ToAgent, ToManager};
 
 use crate::world::{Happening, World};
+
+/// How long a host knocks at managers that are off.
+const KNOCK_MS: u64 = 3_000;
 
 /// A connection: what is sent arrives in order, or not at all once it is cut.
 pub(super) struct Line {
@@ -78,12 +81,17 @@ impl World {
         if self.dice.below(patience) == 0 {
             seats = (0..self.seats.len()).collect();
         }
-        let place = self.draw(seats.len());
-        let seat = seats[place];
-        let is_off = self.seats[seat].manager.is_none();
-        if is_off || self.hosts[host].isolated_until > self.now {
+        if self.hosts[host].isolated_until > self.now {
             return self.dial_after(host, 1_000);
         }
+        // It knocks at one after the other.
+        seats.retain(|seat| self.seats[*seat].manager.is_some());
+        if seats.is_empty() {
+            let ms = 1_000 + self.dice.below(REDIAL_MS_MAX + KNOCK_MS);
+            return self.dial_after(host, ms);
+        }
+        let place = self.draw(seats.len());
+        let seat = seats[place];
         self.count += 1;
         let session = SessionId(self.count);
         let line = Line {
