@@ -97,7 +97,7 @@ impl Story {
         }
     }
 
-    /// All managers are off for a while, and back: their nodes find them in time, and nothing moves.
+    /// All managers are off for a while, and back: their nodes find them in time.
     pub fn tell_of_managers_that_come_back(mut self) {
         self.heal();
         self.expect("all nodes are ready", DEPLOY_MS, Self::are_ready);
