@@ -22,10 +22,9 @@ use crate::daemon::site::Site;
 use crate::daemon::streams::Streams;
 use crate::host::clock;
 use crate::host::rng::Rng;
-use crate::host::wait::sleep;
+use crate::host::wait::{sleep, until};
 use crate::manager::run::{self, ManagerHandle};
 use crate::model::spec::node::Role;
-use crate::model::time::Time;
 use crate::network::netlink::moves::Moves;
 use crate::transport::end::{End, ReceiveError, SendError};
 use crate::transport::tls::dial::{Caller, DialError};
@@ -38,8 +37,6 @@ use crate::wire::session::Roster;
 /// The waits after something that could not be done.
 const AGAIN_MS_MIN: u64 = 250;
 const AGAIN_MS_MAX: u64 = 60_000;
-/// The longest wait at once: a clock that was set is noticed after it.
-const WAIT_MS_MAX: u64 = 3_600_000;
 const DEAF: &str = "this node does not notice when its address changes";
 /// How long a manager may take to give this one its place.
 const SEAT_WITHIN: Duration = Duration::from_secs(15);
@@ -129,12 +126,12 @@ enum SeatError {
 impl Steward {
     /// Does so for as long as it is waited for.
     pub async fn serve(mut self) {
-        let mut wake = clock::now();
+        let mut again = Some(Duration::ZERO);
         let mut again_ms = AGAIN_MS_MIN;
         let mut obstacle = String::new();
         let mut moves = self.moves();
         loop {
-            match self.occasion(wake, &mut moves).await {
+            match self.occasion(again, &mut moves).await {
                 Occasion::News(roster) => {
                     self.learn(&roster.managers);
                     self.shall = Some(roster);
@@ -151,10 +148,10 @@ impl Steward {
             obstacle = error.unwrap_or_default();
             if let Ok(true) = followed {
                 again_ms = AGAIN_MS_MIN;
-                wake = self.keeper.due();
+                again = None;
                 continue;
             }
-            wake = clock::now().plus_ms(again_ms);
+            again = Some(Duration::from_millis(again_ms));
             again_ms = (2 * again_ms).min(AGAIN_MS_MAX);
         }
     }
@@ -167,8 +164,9 @@ impl Steward {
         moves.inspect_err(deaf).ok()
     }
 
-    /// Waits for the next; `moves` is gone after an error.
-    async fn occasion(&self, wake: Time, moves: &mut Option<Moves>) -> Occasion {
+    /// Waits for the next: what failed is tried again, or else the certificate becomes due. `moves`
+    /// is gone after an error.
+    async fn occasion(&self, again: Option<Duration>, moves: &mut Option<Moves>) -> Occasion {
         let news = async {
             match self.news.recv().await {
                 Ok(roster) => Occasion::News(roster),
@@ -176,7 +174,10 @@ impl Steward {
             }
         };
         let due = async {
-            until(wake).await;
+            match again {
+                Some(wait) => sleep(wait).await,
+                None => until(self.keeper.due()).await,
+            }
             Occasion::Due
         };
         let moved = async {
@@ -381,15 +382,5 @@ impl Steward {
         member::store(&self.site.host.state_dir, &member)?;
         self.standing.member.replace(member);
         Ok(())
-    }
-}
-
-async fn until(due: Time) {
-    loop {
-        let wait_ms = due.since_ms(clock::now()).min(WAIT_MS_MAX);
-        if wait_ms == 0 {
-            return;
-        }
-        sleep(Duration::from_millis(wait_ms)).await;
     }
 }

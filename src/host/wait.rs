@@ -1,13 +1,56 @@
 //! Waiting, and work that blocks.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
+
+use async_io::Async;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+use crate::host::clock;
+use crate::model::time::Time;
+
+/// How long a clock may be set before that is noticed, where the kernel does not tell.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Waits without holding up the executor.
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub async fn sleep(duration: Duration) {
     async_io::Timer::after(duration).await;
+}
+
+/// Waits for a time of day, which may come at once when somebody sets the clock.
+pub async fn until(due: Time) {
+    while due > clock::now() {
+        let heard = match alarm(due) {
+            Ok(alarm) => alarm.readable().await,
+            Err(error) => Err(error),
+        };
+        if heard.is_err() {
+            let left = Duration::from_millis(due.since_ms(clock::now()));
+            sleep(left.min(LOOK_AGAIN)).await;
+        }
+    }
+}
+
+/// Becomes readable at this time of day, and whenever the clock is set before.
+fn alarm(due: Time) -> io::Result<Async<OwnedFd>> {
+    let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+    let alarm = timerfd_create(TimerfdClockId::Realtime, flags)?;
+    let once = Itimerspec {
+        it_interval: Timespec::default(),
+        it_value: Timespec {
+            tv_sec: i64::try_from(due.0 / 1_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(due.0 % 1_000 * 1_000_000).unwrap_or(0),
+        },
+    };
+    let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+    timerfd_settime(&alarm, flags, &once)?;
+    Async::new(alarm)
 }
 
 /// Starts what blocks on the pool of threads, at once. Dropped, it goes on and nobody hears of it.
@@ -67,4 +110,29 @@ impl Beside {
 /// Runs what blocks (files, processes) on the pool of threads and waits for its result.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     blocking::unblock(work).await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future;
+
+    use super::*;
+    use crate::host::clock::Stopwatch;
+
+    #[test]
+    fn a_time_of_day_is_waited_for() {
+        let due = clock::now().plus_ms(50);
+        future::block_on(until(due));
+        assert!(clock::now() >= due);
+        let watch = Stopwatch::start();
+        future::block_on(until(due));
+        assert!(watch.elapsed() < Duration::from_secs(5), "it is long past");
+    }
+
+    #[test]
+    fn the_kernel_takes_any_time_of_day() {
+        for due in [Time(1), clock::now(), Time(u64::MAX)] {
+            alarm(due).unwrap();
+        }
+    }
 }
