@@ -240,6 +240,8 @@ impl Swarm {
         identity.store(&site.vault)?;
         let description = site.host.description.clone();
         let mut rng = Rng::from_entropy()?;
+        // The leader calls a new manager as soon as it has admitted it.
+        let socket = Socket::bind(order.listen).ok();
         let joined = joining::join(&order, description, &mut identity, &mut rng).await?;
         identity.store(&site.vault)?;
         let member = Member {
@@ -257,7 +259,7 @@ impl Swarm {
                 raft_id,
                 core: manager::newcomer(raft_id, rng.next_u64())?,
                 store: site.open_store().await?.0,
-                socket: None,
+                socket,
                 is_new: true,
             }),
         };
