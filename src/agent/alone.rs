@@ -1,10 +1,11 @@
 //! What an agent does while no manager can be reached: it makes further attempts at tasks that end.
 
-use crate::agent::containers::{Attempt, ContainerId, Kept, KeptId};
-use crate::agent::task::{Moves, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::agent::containers::{Attempt, Change, ContainerId, Kept, KeptId};
+use crate::agent::services::KeptServices;
+use crate::agent::task::{Moves, Task};
 use crate::agent::{Agent, Effect};
 use crate::host::rng::Rng;
 use crate::model::id::TaskId;
@@ -43,6 +44,16 @@ impl Solitude {
         self.is_refused = true;
     }
 
+    /// From when on the node goes on alone.
+    pub(super) fn begins(&self) -> Option<Time> {
+        self.from
+    }
+
+    /// Whether no manager has spoken up for as long as the node waits for one.
+    pub(super) fn has_begun(&self, now: Time) -> bool {
+        self.from.is_some_and(|from| from <= now)
+    }
+
     fn mind(&mut self, is_told: bool, now: Time) {
         if is_told {
             self.patience_ms = ALONE_MS;
@@ -64,6 +75,7 @@ pub struct Remembered {
     /// The tasks, each with the number of its attempt.
     numbers: BTreeMap<TaskId, u32>,
     needs: BTreeSet<DependencyId>,
+    services: KeptServices,
 }
 
 impl Remembered {
@@ -75,7 +87,24 @@ impl Remembered {
                 self.numbers.insert(task, number);
             }
             Kept::Dependency(held) => drop(self.needs.insert(held.id)),
+            Kept::Service(service) => {
+                drop(self.services.insert(service.id, Arc::clone(service)));
+            }
         }
+    }
+
+    /// The services that are kept in another way than before, or no more.
+    fn changed_services(&self, now: &KeptServices) -> Vec<Change> {
+        let new = now
+            .iter()
+            .filter(|(id, service)| self.services.get(id) != Some(service));
+        let gone = self.services.keys().filter(|id| !now.contains_key(id));
+        let gone = gone.map(|id| (KeptId::Service(*id), None));
+        let new = new.map(|(id, service)| {
+            let kept = Kept::Service(Arc::clone(service));
+            (KeptId::Service(*id), Some(kept))
+        });
+        new.chain(gone).collect()
     }
 }
 
@@ -100,7 +129,7 @@ impl Agent {
 
     pub(super) fn go_on_alone(&mut self, now: Time, rng: &mut Rng, moves: &mut Moves) {
         self.solitude.mind(self.is_told(), now);
-        if self.leaving || self.solitude.from.is_none_or(|from| now < from) {
+        if self.leaving || !self.solitude.has_begun(now) {
             return;
         }
         let is_due = |task: &&Task| task.next_attempt_at().is_some_and(|at| at <= now);
@@ -123,8 +152,15 @@ impl Agent {
             .map(|task| (task.attempt().task, task.attempt().number));
         let numbers: BTreeMap<_, _> = numbers.collect();
         let may_rest = |id: &DependencyId| self.dependencies.get(id).is_some_and(|d| d.at_rest);
+        let of_services = self.tasks.values();
+        let of_services = of_services.filter(|task| task.is_kept() || task.is_running());
+        let services = self.services.kept(of_services, &self.kept.services);
         let needs = tasks.flat_map(Task::needs).filter(may_rest).collect();
-        let now = Remembered { numbers, needs };
+        let now = Remembered {
+            numbers,
+            needs,
+            services,
+        };
         if now == self.kept {
             return;
         }
@@ -142,9 +178,9 @@ impl Agent {
             Some((KeptId::Dependency(*id), Some(Kept::Dependency(held))))
         });
         // What a task needs is there before the task.
-        moves
-            .effects
-            .push(Effect::Keep(new.chain(tasks).chain(gone).collect()));
+        let mut changes = self.kept.changed_services(&now.services);
+        changes.extend(new.chain(tasks).chain(gone));
+        moves.effects.push(Effect::Keep(changes));
         self.kept = now;
     }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::host::rng::Rng;
-use crate::model::id::TaskId;
+use crate::model::id::{ServiceId, TaskId};
 use crate::model::time::Time;
 use crate::wire::dependency::{Dependency, DependencyId};
-use crate::wire::reach::Reach;
+use crate::wire::reach::{Reach, ServiceView};
 use crate::wire::session::Assignment;
 
 /// The format of a stored [`Record`]; a new shape gets a new number and its own decoder.
@@ -118,6 +118,8 @@ pub struct Left {
 pub enum Kept {
     Task(Record),
     Dependency(Arc<Dependency>),
+    /// How a service is reached, without its tasks.
+    Service(Arc<ServiceView>),
 }
 
 /// Names it.
@@ -125,6 +127,7 @@ pub enum Kept {
 pub enum KeptId {
     Task(TaskId),
     Dependency(DependencyId),
+    Service(ServiceId),
 }
 
 /// What is to be remembered under a name from now on; nothing, if it is to be forgotten.

@@ -6,6 +6,7 @@
 
 pub mod alone;
 mod delays;
+mod services;
 pub mod task;
 pub mod containers;
 pub mod run;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use crate::agent::alone::{Remembered, Solitude};
 use crate::agent::containers::{Attempt, Change, ContainerId, Kept, Left, Record};
+use crate::agent::services::Services;
 use crate::agent::task::{Moves, News, Task};
 use crate::host::rng::Rng;
 use crate::model::id::{NodeId, TaskId};
@@ -57,6 +59,7 @@ pub struct Agent {
     tasks: BTreeMap<TaskId, Task>,
     /// The secrets and configs that tasks of this node name.
     dependencies: BTreeMap<DependencyId, Arc<Dependency>>,
+    services: Services,
     solitude: Solitude,
     kept: Remembered,
     leaving: bool,
@@ -153,6 +156,7 @@ impl Agent {
             session: None,
             tasks: BTreeMap::new(),
             dependencies: BTreeMap::new(),
+            services: Services::default(),
             solitude: Solitude::default(),
             kept: Remembered::default(),
             leaving: false,
@@ -186,6 +190,7 @@ impl Agent {
             tasks.for_each(|task| task.judge(false, now, &mut moves));
         }
         self.go_on_alone(now, rng, &mut moves);
+        self.reach_alone(now, &mut moves);
         self.discard_old(&mut moves);
         self.tasks.retain(|_, task| !task.is_over());
         self.remember(&mut moves);
@@ -201,8 +206,9 @@ impl Agent {
     pub fn due(&self) -> Option<Time> {
         let heartbeat = self.session.as_ref().and_then(|s| s.heartbeat.as_ref());
         let tasks = self.tasks.values().filter_map(Task::due);
-        let others = [heartbeat.map(|h| h.next), self.attempt_due()];
-        tasks.chain(others.into_iter().flatten()).min()
+        let alone = [self.attempt_due(), self.reach_due()];
+        let others = [heartbeat.map(|h| h.next)].into_iter().chain(alone);
+        tasks.chain(others.flatten()).min()
     }
 
     /// Whether a manager has said in this session what to do, and hears what comes of it.
@@ -233,6 +239,7 @@ impl Agent {
                     self.tasks.entry(id).or_insert_with(lost);
                 }
                 Kept::Dependency(held) => drop(self.dependencies.insert(held.id, held)),
+                Kept::Service(service) => self.services.recall(service),
             }
         }
     }
@@ -269,7 +276,10 @@ impl Agent {
             ToAgent::Summon(summons) => moves.effects.push(Effect::Answer(summons)),
             ToAgent::Managers(roster) => moves.effects.push(Effect::Learn(roster)),
             ToAgent::Assignments(_) | ToAgent::Dependencies { .. } if self.leaving => {}
-            ToAgent::Reach(news) => moves.effects.push(Effect::Reach(news)),
+            ToAgent::Reach(news) => {
+                self.services.hear(&news);
+                moves.effects.push(Effect::Reach(news));
+            }
             ToAgent::Dependencies { set, released } => {
                 session.dependencies.extend(set.iter().map(|one| one.id));
                 self.depend(set, &released);

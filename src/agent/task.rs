@@ -29,8 +29,10 @@ use crate::agent::Effect;
 use crate::agent::containers::{Attempt, ContainerId, Exit, Health, Record, Started};
 use crate::agent::delays::{PREPARE_TRIES, REMOVE_TRIES, grace_ms, prepare_again_ms};
 use crate::agent::task::removal::Removal;
+use crate::model::id::{NodeId, ServiceId};
 use crate::model::object::{ContainerStatus, TaskState, TaskStatus};
 use crate::model::time::Time;
+use crate::wire::reach::TaskView;
 use crate::wire::session::{Assignment, StatusUpdate};
 
 /// Most bytes of log that go with a status.
@@ -153,6 +155,28 @@ impl Task {
             self.phase,
             Phase::Starting | Phase::Running | Phase::Stopping { .. }
         )
+    }
+
+    pub fn service(&self) -> ServiceId {
+        self.assignment.service
+    }
+
+    /// Whether it takes connections.
+    pub fn serves(&self) -> bool {
+        let is_well = matches!(self.health, Health::Unchecked | Health::Healthy);
+        let is_wanted = !self.forgotten && self.desired <= TaskState::Running;
+        self.phase == Phase::Running && is_well && is_wanted
+    }
+
+    /// As it is reached on its node.
+    pub fn view(&self, node: NodeId) -> TaskView {
+        let own = self.assignment.networks.iter();
+        TaskView {
+            id: self.attempt.task,
+            name: self.assignment.task_name(),
+            node,
+            addresses: own.map(|own| (own.network.id, own.address)).collect(),
+        }
     }
 
     /// Whether only the container's logs are left.

@@ -4,6 +4,7 @@
 
 mod alone;
 mod random;
+mod services;
 mod health;
 mod stories;
 

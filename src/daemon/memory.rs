@@ -72,7 +72,7 @@ impl Memory {
         let kept: Vec<_> = kept.collect();
         let held = kept.iter().filter_map(|kept| match kept {
             Kept::Dependency(held) => Some(held.id),
-            Kept::Task(_) => None,
+            Kept::Task(_) | Kept::Service(_) => None,
         });
         held.for_each(|id| self.note(id, true));
         self.rows.replace(Some(rows));

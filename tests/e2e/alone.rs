@@ -1,13 +1,22 @@
 //! Hosts that no manager can reach.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use skep::daemon::networks;
 use skep::host::clock::Stopwatch;
+use skep::host::wait::apart;
+use skep::network::netlink::Socket;
+use skep::network::netlink::nftables::Batch;
 
 use crate::autolock::{is_below, key_of, unlock};
 use crate::fleet::{Fleet, container_count};
 use crate::host::{Host, signal};
+use crate::lan::Seat;
+use crate::networks::{ASK, at};
+use crate::tools;
 
 /// A daemon that starts without a manager waits for ten seconds.
 const LONGER_THAN_IT_WAITS: Duration = Duration::from_secs(14);
@@ -27,6 +36,68 @@ fn reboot(host: &mut Host) {
     signal(pid, Signal::KILL);
     std::fs::remove_dir_all(host.path("run/records")).expect("the records");
     host.start_daemon();
+}
+
+/// The kernel of a host forgets its packet rules, as it does when its power fails.
+fn forget_rules(host: &Host, seat: &Seat) {
+    let run_dir = host.path("run").canonicalize().expect("a directory");
+    let (table, _) = networks::name(&run_dir, "/run/skep".as_ref());
+    let namespace = std::fs::File::open(format!("/run/netns/{}", seat.namespace));
+    let namespace = namespace.expect("the namespace of the host");
+    apart(|| {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+            .expect("the host");
+        let batch = Batch::remove(&table).finish().expect("a batch");
+        let mut socket = Socket::netfilter().expect("a socket");
+        socket.commit(&batch).expect("the rules go");
+    })
+    .expect("a thread");
+}
+
+#[test]
+fn a_worker_that_boots_alone_is_reached_at_its_published_ports_and_by_its_names() {
+    let Some(mut fleet) = Fleet::start("bootsalone", 3) else {
+        return;
+    };
+    let manager = &fleet.hosts[0];
+    manager.skep(&["network", "create", "-d", "overlay", "front"]);
+    let create = [
+        "service create -q --name web --network front --publish 80:8080",
+        "--constraint node.role==worker --mode global bb:1 sh -c",
+    ];
+    let create = create.join(" ");
+    let mut create: Vec<_> = create.split(' ').collect();
+    create.push("hostname > /tmp/index.html; exec busybox httpd -f -p 8080 -h /tmp");
+    manager.skep(&create);
+    let names = |host: &Host| {
+        let (id, _) = container(host);
+        let lookup = ["nslookup", "-type=a", "tasks.web"];
+        let said = host.skep(&[&["exec", &id, "busybox"], &lookup[..]].concat());
+        let lines = said.lines().skip_while(|line| !line.starts_with("Name:"));
+        lines.filter(|line| line.starts_with("Address: ")).count()
+    };
+    let seat = fleet.lan.seat(1);
+    let busybox = tools::busybox().expect("busybox is there").display();
+    let page = format!("{ASK} ask {busybox} {} 80", seat.address);
+    let seen = |fleet: &Fleet| at(&fleet.lan.seat(2), &["sh", "-c", &page]);
+    fleet.hosts[1].until("both are named", || names(&fleet.hosts[1]) == 2);
+
+    fleet.hosts[0].kill_daemon();
+    reboot(&mut fleet.hosts[1]);
+    forget_rules(&fleet.hosts[1], &seat);
+    assert_eq!(seen(&fleet), "", "nothing is there yet");
+    let worker = &fleet.hosts[1];
+    worker.until("it runs again", || container_count(worker) == 1);
+    worker.until("only its own task is named", || names(worker) == 1);
+    let (id, _) = container(worker);
+    let own = format!("{}\n", &id[..12]);
+    for _ in 0..5 {
+        assert_eq!(seen(&fleet), own);
+    }
+
+    fleet.hosts[0].start_daemon();
+    let worker = &fleet.hosts[1];
+    worker.until("both are named again", || names(worker) == 2);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub fn sent(state: &State, node: NodeId, message: &ToAgent) {
 pub fn kept(host: &Host) {
     let tasks = host.kept.values().filter_map(|kept| match kept {
         Kept::Task(record) => Some(named_by(&record.assignment.spec.container)),
-        Kept::Dependency(_) => None,
+        Kept::Dependency(_) | Kept::Service(_) => None,
     });
     let needed: BTreeSet<_> = tasks.flatten().collect();
     for id in host.kept.keys() {

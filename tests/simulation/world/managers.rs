@@ -22,10 +22,17 @@ pub enum Asker {
 }
 
 impl World {
-    /// A user asks some manager.
+    /// A user asks some manager, but not that of a node that was removed: it may not know that it
+    /// is none any more, and answers that nobody leads (seed 500).
     pub fn ask(&mut self, request: Request) {
+        let state = self.state();
+        let is_node = |seat: &usize| {
+            let node = self.hosts[*seat].node;
+            state.is_none_or(|state| state.nodes().find(node).is_some())
+        };
         let managers: Vec<_> = (0..self.seats.len())
             .filter(|seat| self.seats[*seat].raft_id.is_some())
+            .filter(is_node)
             .collect();
         let place = self.draw(managers.len());
         self.checkers.asked(&request);
