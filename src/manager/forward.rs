@@ -13,6 +13,9 @@ use crate::wire::peer::PeerMessage;
 const ANSWER_MS_MAX: u64 = 10_000;
 /// How long an answer of a leader that has just lost the lead may be on its way.
 const LAST_ANSWER_MS: u64 = 300;
+/// One that was not heard for so many heartbeats before has lost it because it is gone, and answers
+/// no more.
+const GONE_HEARTBEATS: u64 = 3;
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,15 +181,19 @@ impl Manager {
     /// What was passed on to a leader that is one no more: reads are asked again, and what else was
     /// done may be answered yet.
     pub(super) fn drop_forwards(&mut self, now: Time) {
-        let last = now.plus_ms(LAST_ANSWER_MS);
+        let quorum = &self.quorum;
+        let gone_ms = GONE_HEARTBEATS * self.raft.timing().heartbeat_ms();
         for forward in self.forwards.waiting.values_mut() {
-            forward.deadline = forward.deadline.min(last);
+            let is_gone = quorum.silent_ms(forward.to, now) >= gone_ms;
+            let last_ms = if is_gone { 0 } else { LAST_ANSWER_MS };
+            forward.deadline = forward.deadline.min(now.plus_ms(last_ms));
         }
         for mut forward in self.forwards.give_up(|forward| forward.read.is_some()) {
             if let Some(read) = forward.read.take() {
                 self.request(now, Asker::Here(forward.id), read);
             }
         }
+        self.tick_forwards(now);
     }
 
     /// Gives up what was not answered in time.

@@ -5,7 +5,7 @@
 
 use crate::host::rng::Rng;
 use crate::manager::checkpoint::Checkpoint;
-use crate::manager::quorum::Quorum;
+use crate::manager::quorum::{Quorum, timing};
 use crate::manager::snapshot::Arrived;
 use crate::manager::{Effect, Fatal, Manager};
 use crate::model::record::{self, Row};
@@ -63,7 +63,7 @@ impl Manager {
             Err(error) => return tracing::warn!("the state from manager {from}: {error}"),
         };
         let log = Restored::from(anchor.clone());
-        match Node::new(self.raft.id(), log, rng.next_u64()) {
+        match Node::timed(self.raft.id(), log, rng.next_u64(), timing(&state)) {
             Ok(raft) => self.install(Install {
                 state,
                 raft,

@@ -45,7 +45,7 @@ impl Manager {
     pub(super) fn presence(&self, now: Time) -> Presence {
         Presence {
             leader: self.raft.leadership().leader,
-            reachable: self.quorum.reachable(now, self.raft.id()),
+            reachable: self.quorum.reachable(now, &self.raft),
             voters: self.raft.conf_state().voters.into_iter().collect(),
         }
     }

@@ -8,18 +8,20 @@ use crate::manager::dirty::Dirty;
 use crate::manager::forward::Asker;
 use crate::manager::liveness::Liveness;
 use crate::manager::timers::Timers;
+use crate::model::state::State;
 use crate::model::time::Time;
 use crate::raft::message::Message;
-use crate::raft::node::{Role, TICK_MS};
+use crate::raft::node::{Node, Role, TICK_MS};
+use crate::raft::setup::Timing;
 use crate::wire::control::Refusal;
 use crate::wire::peer::PeerMessage;
 use crate::wire::session::REDIAL_MS_MAX;
 
-/// A manager that was not heard of for so long cannot be reached.
-const UNHEARD_MS: u64 = 3_000;
-/// A manager that knows no leader for so long ends its sessions, so that its agents find one that
-/// does, before they are missed, and answers as well as it can alone. Elections take less.
-const LEADERLESS_MS: u64 = 2_000;
+/// A manager that was not heard of for so many leases cannot be reached.
+const UNHEARD_LEASES: u64 = 3;
+/// A manager that knows no leader for so many leases ends its sessions, so that its agents find one
+/// that does, before they are missed, and answers as well as it can alone. Elections take less.
+const LEADERLESS_LEASES: u64 = 2;
 
 /// By then an agent has looked at all managers again that has long found none: it waits for as long
 /// as [`REDIAL_MS_MAX`], and knocks at some that are off.
@@ -52,10 +54,16 @@ impl Quorum {
     }
 
     /// The members that can be reached, and this one.
-    pub fn reachable(&self, now: Time, own: u64) -> BTreeSet<u64> {
-        let heard = self.heard.iter();
-        let lately = heard.filter(|(_, at)| now.since_ms(**at) < UNHEARD_MS);
-        lately.map(|(id, _)| *id).chain([own]).collect()
+    pub fn reachable(&self, now: Time, raft: &Node) -> BTreeSet<u64> {
+        let unheard_ms = UNHEARD_LEASES * raft.timing().lease_ms();
+        let ids = self.heard.keys().copied();
+        let lately = ids.filter(|id| self.silent_ms(*id, now) < unheard_ms);
+        lately.chain([raft.id()]).collect()
+    }
+
+    /// How long a member was not heard.
+    pub fn silent_ms(&self, id: u64, now: Time) -> u64 {
+        self.heard.get(&id).map_or(u64::MAX, |at| now.since_ms(*at))
     }
 
     /// Whether the time of a tick has come. One that comes late counts once: a manager that slept
@@ -71,6 +79,13 @@ impl Quorum {
         self.next_tick = Some(from.plus_ms(TICK_MS));
         true
     }
+}
+
+/// The pace of consensus that the swarm's spec asks for. A manager keeps to what it has begun with.
+pub fn timing(state: &State) -> Timing {
+    let raft = state.cluster().map(|cluster| &cluster.spec.raft);
+    let timing = raft.and_then(|raft| Timing::new(raft.heartbeat_tick, raft.election_tick));
+    timing.unwrap_or_default()
 }
 
 impl Manager {
@@ -94,7 +109,8 @@ impl Manager {
             return;
         }
         let since = *self.quorum.leaderless_since.get_or_insert(now);
-        let is_long = now.since_ms(since) >= LEADERLESS_MS || since > now;
+        let leaderless_ms = LEADERLESS_LEASES * self.raft.timing().lease_ms();
+        let is_long = now.since_ms(since) >= leaderless_ms || since > now;
         if is_long && !self.quorum.is_given_up {
             self.quorum.is_given_up = true;
             self.dispatcher.end_all();

@@ -14,6 +14,7 @@ use crate::manager::backup::Backup;
 use crate::manager::dispatcher::SessionId;
 use crate::manager::figures::Figures;
 use crate::manager::genesis::{Genesis, genesis};
+use crate::manager::quorum::timing;
 use crate::manager::run::runner::Runner;
 use crate::manager::snapshot::{Arrived, Outgoing};
 use crate::manager::{Fatal, Manager};
@@ -114,7 +115,7 @@ pub fn resume_of(
 }
 
 fn start(state: State, log: Restored, raft_id: u64, seed: u64) -> Result<Manager, StartError> {
-    let raft = Node::new(raft_id, log, seed).map_err(StartError::Log)?;
+    let raft = Node::timed(raft_id, log, seed, timing(&state)).map_err(StartError::Log)?;
     Ok(Manager::new(state, raft))
 }
 

@@ -19,6 +19,7 @@ use crate::model::spec::{ConfigSpec, Labels, SecretSpec};
 const TEXT_BYTES_MAX: usize = 64 << 10;
 const HEARTBEAT_NS_MIN: i64 = 500_000_000;
 const HEARTBEAT_NS_MAX: i64 = 3_600_000_000_000;
+const ELECTION_TICK_MAX: u32 = 36_000;
 const CERT_EXPIRY_NS_MIN: i64 = 3_600_000_000_000;
 
 /// Collects what is wrong with a spec.
@@ -107,6 +108,13 @@ pub fn cluster(spec: &ClusterSpec) -> Vec<String> {
         (HEARTBEAT_NS_MIN..=HEARTBEAT_NS_MAX).contains(&period),
         || format!("Dispatcher.HeartbeatPeriod: {period} ns: must be between 500ms and 1h"),
     );
+    let (heartbeat, election) = (spec.raft.heartbeat_tick, spec.raft.election_tick);
+    problems.check((1..election).contains(&heartbeat), || {
+        format!("Raft.ElectionTick: {election}: must be greater than HeartbeatTick ({heartbeat})")
+    });
+    problems.check(election <= ELECTION_TICK_MAX, || {
+        format!("Raft.ElectionTick: {election}: must be at most {ELECTION_TICK_MAX} (an hour)")
+    });
     let expiry = spec.ca.node_cert_expiry_ns;
     problems.check(expiry >= CERT_EXPIRY_NS_MIN, || {
         format!("CAConfig.NodeCertExpiry: {expiry} ns: must be at least 1h")

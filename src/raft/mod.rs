@@ -25,5 +25,5 @@
 pub mod record;
 pub mod message;
 mod log;
-mod setup;
+pub mod setup;
 pub mod node;

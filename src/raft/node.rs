@@ -10,7 +10,7 @@ use crate::host::rng::Rng;
 use crate::raft::log::Log;
 use crate::raft::message::{Message, StepError};
 use crate::raft::record::{Anchor, Entry, HardState, Position, RestoreError, Restored};
-use crate::raft::setup::{self, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN};
+use crate::raft::setup::{self, Timing};
 
 /// The time between two ticks.
 pub const TICK_MS: u64 = 100;
@@ -84,6 +84,7 @@ pub struct Ready {
 /// One member of a cluster of managers.
 pub struct Node {
     raw: RawNode<Log>,
+    timing: Timing,
     seed: u64,
     /// Counts the election timeouts drawn, so that each is another.
     draws: u64,
@@ -112,12 +113,22 @@ impl Node {
     /// A member that goes on from what the disk remembers. A member that is alone leads at once:
     /// nobody else could.
     pub fn new(id: u64, restored: Restored, seed: u64) -> Result<Self, RestoreError> {
+        Self::timed(id, restored, seed, Timing::default())
+    }
+
+    /// The same, at another pace.
+    pub fn timed(
+        id: u64,
+        restored: Restored,
+        seed: u64,
+        timing: Timing,
+    ) -> Result<Self, RestoreError> {
         restored.check()?;
         let applied = restored.anchor.applied;
         let durable_term = restored.anchor.hard_state.term;
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(
-            &setup::config(id, applied.index),
+            &setup::config(id, applied.index, timing),
             Log::new(restored),
             &logger,
         )
@@ -125,6 +136,7 @@ impl Node {
         let mut node = Self {
             drawn_for: (raw.raft.term, raw.raft.state),
             raw,
+            timing,
             seed,
             draws: 0,
             applied,
@@ -140,6 +152,10 @@ impl Node {
             node.campaign();
         }
         Ok(node)
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 
     /// Counts [`TICK_MS`] milliseconds. A member whose disk stalls starts no election: it could not
@@ -406,9 +422,10 @@ impl Node {
         let (id, term) = (self.raw.raft.id, self.raw.raft.term);
         let parts = [self.seed, id, term, self.draws].into_iter();
         let seed = parts.fold(0, |seed, part| Rng::from_seed(seed ^ part).next_u64());
-        let spread = (ELECTION_TICKS_MAX - ELECTION_TICKS_MIN) as u64;
+        let missed_after = self.timing.missed_after();
+        let spread = missed_after.len() as u64;
         let extra = usize::try_from(Rng::from_seed(seed).below(spread)).unwrap_or(0);
-        let timeout = ELECTION_TICKS_MIN + extra;
+        let timeout = missed_after.start + extra;
         self.raw.raft.set_randomized_election_timeout(timeout);
     }
 }

@@ -29,7 +29,9 @@ pub struct RaftSettings {
     pub snapshot_interval: u64,
     pub keep_old_snapshots: Option<u64>,
     pub log_entries_for_slow_followers: u64,
+    /// Tenths of a second in which a leader must be heard.
     pub election_tick: u32,
+    /// Tenths of a second between two heartbeats of a leader.
     pub heartbeat_tick: u32,
 }
 
@@ -57,7 +59,7 @@ impl Default for ClusterSpec {
                 keep_old_snapshots: Some(0),
                 log_entries_for_slow_followers: 500,
                 election_tick: 10,
-                heartbeat_tick: 1,
+                heartbeat_tick: 2,
             },
             heartbeat_period_ns: 2_000_000_000,
             ca: CaSettings {

@@ -301,6 +301,14 @@ fn settings_of_the_swarm_are_checked() {
     spec.ca.node_cert_expiry_ns = 3_599_999_999_999;
     spec.ca.signing_ca_cert = "PEM".into();
     assert_eq!(cluster(&spec).len(), 3);
+    let ticks = |heartbeat_tick, election_tick| {
+        let mut spec = ClusterSpec::default();
+        spec.raft.heartbeat_tick = heartbeat_tick;
+        spec.raft.election_tick = election_tick;
+        cluster(&spec).len()
+    };
+    assert_eq!([ticks(0, 10), ticks(10, 10), ticks(1, 99_999)], [1, 1, 1]);
+    assert_eq!([ticks(1, 2), ticks(50, 600)], [0, 0]);
 }
 
 #[track_caller]

@@ -30,10 +30,11 @@ impl World {
             let node = self.hosts[*seat].node;
             state.is_none_or(|state| state.nodes().find(node).is_some())
         };
-        let managers: Vec<_> = (0..self.seats.len())
-            .filter(|seat| self.seats[*seat].raft_id.is_some())
-            .filter(is_node)
-            .collect();
+        let all = (0..self.seats.len()).filter(|seat| self.seats[*seat].raft_id.is_some());
+        let mut managers: Vec<_> = all.clone().filter(is_node).collect();
+        if managers.is_empty() {
+            managers.extend(all);
+        }
         let place = self.draw(managers.len());
         self.checkers.asked(&request);
         let asker = Asker::User(Box::new(request.clone()));

@@ -279,7 +279,7 @@ fn the_last_voter_waits_for_its_disk_before_it_leads() {
     node.step(Message(more)).unwrap();
     let persist = node.ready().unwrap().persist.unwrap();
     let wait = |node: &mut Node| {
-        for _ in 0..2 * ELECTION_TICKS_MAX {
+        for _ in 0..2 * Timing::default().missed_after().end {
             node.tick();
             while node.ready().is_some() {}
         }
