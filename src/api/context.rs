@@ -70,6 +70,11 @@ pub trait Cluster {
         Box::pin(ready(Err(ClusterError::NotInSwarm)))
     }
 
+    /// Looks for what keeps this host from doing its part.
+    fn examine(&self) -> BoxedLocal<Vec<Finding>> {
+        Box::pin(ready(Vec::new()))
+    }
+
     /// What this host's manager counts; `None` if it has none.
     fn figures(&self) -> BoxedLocal<Option<Figures>>;
 
@@ -96,6 +101,35 @@ pub trait Cluster {
     /// answers this node's id.
     fn restore(&self, _restore: Restore) -> BoxedLocal<Result<NodeId, ClusterError>> {
         Box::pin(ready(Err(ClusterError::NotInSwarm)))
+    }
+}
+
+/// What was found of a host, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: String,
+    pub outcome: Outcome,
+    pub found: String,
+    /// Empty if there is nothing to mend.
+    pub mend: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Ok,
+    /// It works, but not all of it, or not for long.
+    Warning,
+    Failure,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+        }
     }
 }
 

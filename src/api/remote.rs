@@ -17,6 +17,7 @@ use crate::api::answer::{Answer, AnswerBody, Broken};
 use crate::api::call::{Call, read_all};
 use crate::api::containers;
 use crate::api::context::Context;
+use crate::api::endpoints::odd_answer;
 use crate::api::failure::Failure;
 use crate::api::types::exec::ExecCreated;
 use crate::api::upgraded::Duplex;
@@ -46,6 +47,15 @@ pub async fn carried(call: &mut Call) -> Result<Option<Answer>, Failure> {
             node.map(|node| (node, call.name().to_owned()))
         }
         Some("containers") => of_container(call).await?,
+        Some("skep") if path == "/skep/doctor" => {
+            return match of_node(call).await? {
+                Some(node) => {
+                    let target = format!("/v{}{path}", call.version);
+                    carry(call, node, target).await.map(Some)
+                }
+                None => Ok(None),
+            };
+        }
         _ => None,
     };
     let Some((node, name)) = place else {
@@ -79,6 +89,20 @@ async fn of_container(call: &mut Call) -> Result<Option<(NodeId, String)>, Failu
         return Ok(None);
     }
     Ok(Some((place.node, place.container)))
+}
+
+/// The node that a call names, if it names one and that is not this host's.
+async fn of_node(call: &Call) -> Result<Option<NodeId>, Failure> {
+    let membership = call.context.cluster.membership();
+    let own = membership.node.map(|node| node.to_string());
+    let reference = call.query.text("node").to_owned();
+    if reference.is_empty() || Some(&reference) == own.as_ref() {
+        return Ok(None);
+    }
+    match call.ask(Question::Node(reference)).await? {
+        Reply::Node(view) => Ok(Some(view.node.id).filter(|id| Some(*id) != membership.node)),
+        _ => Err(odd_answer()),
+    }
 }
 
 /// Where the swarm has a container of that id or name, or of a task of that name.

@@ -6,8 +6,8 @@ use hyper::{Method, StatusCode};
 use crate::api::answer::Answer;
 use crate::api::call::Call;
 use crate::api::endpoints::{
-    access, backup, containers, disk, distribution, events, exec, images, logs, metrics, networks,
-    nodes, push, registry, secrets, services, stats, swarm, system, tasks, volumes,
+    access, backup, containers, disk, distribution, doctor, events, exec, images, logs, metrics,
+    networks, nodes, push, registry, secrets, services, stats, swarm, system, tasks, volumes,
 };
 use crate::api::failure::Failure;
 use crate::api::query::decode;
@@ -22,7 +22,12 @@ pub struct Route {
 impl Route {
     /// Whether it concerns containers of the host, or their commands.
     pub fn is_for_managers(&self) -> bool {
-        let starts = ["/containers/{id}/", "/exec/{id}/", "/skep/logs/"];
+        let starts = [
+            "/containers/{id}/",
+            "/exec/{id}/",
+            "/skep/logs/",
+            "/skep/doctor",
+        ];
         starts.iter().any(|start| self.pattern.starts_with(start))
     }
 }
@@ -56,6 +61,7 @@ const ROUTES: &[Route] = routes! {
     GET    "/swarm/unlockkey"                swarm::unlock_key;
     POST   "/swarm/unlock"                   swarm::unlock;
     POST   "/skep/client-cert"               access::client;
+    GET    "/skep/doctor"                    doctor::examine;
     GET    "/skep/backup"                    backup::backup;
     POST   "/skep/restore"                   backup::restore;
 

@@ -81,6 +81,7 @@ pub const COMMANDS: &[&Command] = &[
     &node::INSPECT,
     &node::LS,
     &node::PS,
+    &node::doctor::DOCTOR,
     &node::edit::DEMOTE,
     &node::edit::PROMOTE,
     &node::edit::RM,

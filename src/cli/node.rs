@@ -12,6 +12,7 @@ use crate::cli::inspect::{self, Subject};
 use crate::cli::table::{Listing, Row};
 use crate::cli::{tasks, units};
 
+pub mod doctor;
 pub mod edit;
 
 /// `node ls`.

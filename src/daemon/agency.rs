@@ -56,6 +56,10 @@ impl Agency {
         }
     }
 
+    pub fn networks(&self) -> &HostNetworks {
+        &self.networks
+    }
+
     /// Whether this host's disk has secrets of its tasks.
     pub fn keeps_secrets(&self) -> bool {
         self.memory.keeps_secrets()

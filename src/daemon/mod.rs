@@ -37,6 +37,7 @@ pub mod streams;
 pub mod port;
 pub mod failure;
 mod tunnels;
+pub mod doctor;
 pub mod shutdown;
 mod site;
 mod managing;
@@ -59,7 +60,7 @@ use futures_lite::future;
 
 use crate::agent::Farewell;
 use crate::api;
-use crate::api::context::Context;
+use crate::api::context::{Cluster, Context};
 use crate::api::events::Events;
 use crate::api::execs::Execs;
 use crate::api::listen::{Address, ListenError, Listener};
@@ -84,6 +85,7 @@ use crate::model::spec::task::GenericResource;
 use crate::runtime::containers::{self as runtime_containers, Runtime, RuntimeError};
 use crate::runtime::volume::{VolumeError, Volumes};
 use crate::store::file_disk::{DirectoryLock, LockError};
+use crate::wire::MANAGER_PORT;
 
 /// The run directory whose control group has no suffix.
 pub const RUN_DIR: &str = "/run/skep";
@@ -191,6 +193,9 @@ pub async fn run(
     }));
     swarm.resume().await?;
     let cluster = Rc::new(swarm.clone());
+    let port = options.listen.map_or(MANAGER_PORT, |listen| listen.port());
+    let port = Some(port).filter(|_| cluster.membership().is_manager);
+    executor.spawn(doctor::warn_of_rules(port)).detach();
     let context = Rc::new(Context {
         cluster,
         host: api_host,

@@ -16,6 +16,7 @@ use crate::model::spec::node::TunnelEnd;
 use crate::model::spec::task::{NetworkAttachment, TaskSpec};
 use crate::network::dns::server::Server;
 use crate::network::node::{NetworkError, Networks, Order, Settings};
+use crate::network::tunnel::hub::Heard;
 use crate::network::ways::TunnelSettings;
 use crate::runtime::plan::Network;
 use crate::wire::reach::Reach;
@@ -78,6 +79,16 @@ impl HostNetworks {
 
     pub fn router(&self) -> std::net::Ipv4Addr {
         self.networks.router()
+    }
+
+    /// Asks the nodes that tunnels lead to for a sign of life; whether there are any.
+    pub async fn knock(&self) -> bool {
+        self.apart(Networks::knock).await
+    }
+
+    /// See [`Networks::heard`].
+    pub async fn heard(&self) -> Option<(u16, u32, Vec<Heard>)> {
+        self.apart(Networks::heard).await
     }
 
     /// Takes over the containers that an earlier daemon left running.

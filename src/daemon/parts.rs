@@ -21,6 +21,7 @@ use crate::host::rng::Rng;
 use crate::manager::Manager;
 use crate::model::spec::node::NodeDescription;
 use crate::store::manager_store::ManagerStore;
+use crate::transport::tls::credentials::Keyring;
 use crate::transport::tls::dial::ManagerDialer;
 use crate::transport::tls::listener::Socket;
 
@@ -31,6 +32,7 @@ const SUMMONS_QUEUED: usize = 64;
 pub struct Parts {
     pub standing: Rc<Standing>,
     pub agency: Agency,
+    pub keyring: Keyring,
     steward: Task<()>,
     answering: Task<()>,
 }
@@ -92,7 +94,8 @@ impl Parts {
         });
         let managers = standing.member.borrow().managers.clone();
         let answering = streams::answer(summons, keyring.clone(), site.streams.clone());
-        let holders = Rc::new(Holders::new(site.host.images.clone(), keyring, managers));
+        let holders = Holders::new(site.host.images.clone(), keyring.clone(), managers);
+        let holders = Rc::new(holders);
         let steward = Steward {
             site: site.clone(),
             holders: holders.clone(),
@@ -109,6 +112,7 @@ impl Parts {
         Ok(Self {
             standing,
             agency,
+            keyring,
             steward: site.executor.spawn(Box::pin(steward.serve())),
             answering: site.executor.spawn(Box::pin(answering)),
         })

@@ -24,6 +24,17 @@ pub fn is_set(now: Time) -> bool {
     now >= EARLIEST
 }
 
+/// Whether something keeps the clock right; `None` if the kernel does not say.
+pub fn is_synchronized() -> Option<bool> {
+    // SAFETY: all zeros ask for the state and change nothing.
+    #[allow(unsafe_code)]
+    let mut asked: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the call fills in what it is given, which outlives it.
+    #[allow(unsafe_code)]
+    let state = unsafe { libc::adjtimex(&raw mut asked) };
+    (state >= 0).then_some(state != libc::TIME_ERROR)
+}
+
 /// Measures how long something takes, whatever happens to the time of day.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

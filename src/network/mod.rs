@@ -20,5 +20,7 @@ pub mod services;
 pub mod tunnel;
 pub mod ways;
 pub mod node;
+pub mod foreign;
+pub mod probe;
 #[cfg(test)]
 mod tests;

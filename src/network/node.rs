@@ -21,6 +21,7 @@ use crate::network::netlink::{NetlinkError, Socket};
 use crate::network::peers::Peers;
 use crate::network::rules::{LINKS, Rules, TUNNELS};
 use crate::network::services::{Services, Way, network_rules};
+use crate::network::tunnel::hub::Heard;
 use crate::network::ways::{TunnelSettings, WayError, Ways};
 use crate::wire::reach::{Attachment, Reach};
 
@@ -276,6 +277,21 @@ impl Networks {
         let here = here.map(|interface| interface.address).collect();
         let (name, settings) = (self.tunnel_name(), &self.settings.tunnel);
         Ok({ &mut inner.ways }.follow(&name, settings, &inner.peers, &here)?)
+    }
+
+    /// Asks all nodes that tunnels lead to for a sign of life; whether there are any.
+    pub fn knock(&self) -> bool {
+        let inner = self.lock();
+        let tunnel = inner.ways.tunnel();
+        tunnel.inspect(|tunnel| tunnel.knock()).is_some()
+    }
+
+    /// The UDP port of the tunnels, the longest packet that goes through them, and what is known of
+    /// the nodes that they lead to.
+    pub fn heard(&self) -> Option<(u16, u32, Vec<Heard>)> {
+        let inner = self.lock();
+        let tunnel = inner.ways.tunnel()?;
+        Some((tunnel.port, tunnel.mtu, tunnel.heard()))
     }
 
     /// The names as they are at the moment.

@@ -48,6 +48,10 @@ impl Ways {
         self.tunnel.is_some()
     }
 
+    pub fn tunnel(&self) -> Option<&Tunnel> {
+        self.tunnel.as_ref()
+    }
+
     /// The longest packet that other nodes are sent; of those that are not known yet, too.
     pub fn mtu(&self) -> u32 {
         let tunnel = self.tunnel.as_ref();

@@ -15,3 +15,6 @@ pub mod control;
 pub mod peer;
 pub mod join;
 pub mod image;
+
+/// Where managers are found, unless somebody says otherwise.
+pub const MANAGER_PORT: u16 = 2377;

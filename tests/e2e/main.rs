@@ -11,6 +11,7 @@ mod autolock;
 mod backup;
 mod devices;
 mod docker_cli;
+mod doctor;
 mod faults;
 mod fleet;
 mod health;

@@ -16,6 +16,7 @@ pub mod images;
 pub mod registry;
 pub mod push;
 pub mod distribution;
+pub mod doctor;
 pub mod containers;
 pub mod exec;
 pub mod logs;
@@ -26,6 +27,6 @@ pub mod metrics;
 use crate::api::failure::Failure;
 
 /// The managers answered something that does not belong to the question.
-fn odd_answer() -> Failure {
+pub(super) fn odd_answer() -> Failure {
     Failure::internal("the manager gave an answer to another question")
 }

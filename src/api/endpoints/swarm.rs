@@ -21,9 +21,9 @@ use crate::model::object::Cluster;
 use crate::model::spec::cluster::ClusterSpec;
 use crate::model::trust::{JoinToken, NewTokens, TokenSecret, UnlockSecret};
 use crate::model::validate;
+use crate::wire::MANAGER_PORT;
 use crate::wire::control::{Request, Response};
 
-const PORT: u16 = 2377;
 /// The most managers that are asked to let a host join.
 const REMOTES_MAX: usize = 16;
 const SUBNET_BITS_MIN: u32 = 8;
@@ -218,11 +218,11 @@ fn read_remote(text: &str) -> Option<(String, u16)> {
         return Some((address.ip().to_string(), address.port()));
     }
     if text.parse::<IpAddr>().is_ok() {
-        return Some((text.to_owned(), PORT));
+        return Some((text.to_owned(), MANAGER_PORT));
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0)?),
-        None => (text, PORT),
+        None => (text, MANAGER_PORT),
     };
     let is_host = !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']);
     is_host.then(|| (host.to_owned(), port))
@@ -230,12 +230,17 @@ fn read_remote(text: &str) -> Option<(String, u16)> {
 
 /// `10.0.0.1:2377`, `10.0.0.1`, or nothing for every address.
 pub fn read_listen(text: &str, problems: &mut Problems) -> SocketAddr {
-    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, MANAGER_PORT));
     if text.is_empty() {
         return everywhere;
     }
     let address = text.parse().ok();
-    let address = address.or_else(|| Some(SocketAddr::from((text.parse::<IpAddr>().ok()?, PORT))));
+    let address = address.or_else(|| {
+        Some(SocketAddr::from((
+            text.parse::<IpAddr>().ok()?,
+            MANAGER_PORT,
+        )))
+    });
     address.unwrap_or_else(|| {
         problems.add(format!(
             "ListenAddr: {text:?} is not an IP address with or without a port"

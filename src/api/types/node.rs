@@ -72,4 +72,12 @@ docker! {
         reachability "Reachability" omitempty: String;
         addr "Addr" omitempty: String;
     }
+
+    /// What `/skep/doctor` found of a node.
+    pub struct Finding {
+        check "Check": String;
+        outcome "Outcome": String;
+        found "Found": String;
+        mend "Mend" omitempty: String;
+    }
 }

@@ -31,6 +31,7 @@ fn a_group_lists_its_commands() {
         text,
         "Usage:  skep node COMMAND\n\nManage Swarm nodes\n\nCommands:\n  \
          demote      Demote one or more nodes from manager in the swarm\n  \
+         doctor      Check nodes, and say what mends them\n  \
          inspect     Display detailed information on one or more nodes\n  \
          ls          List nodes in the swarm\n  \
          promote     Promote one or more nodes to manager in the swarm\n  \

@@ -14,9 +14,11 @@ use crate::host::wait::blocking;
 use crate::manager::refound::{Survivor, refound};
 use crate::manager::run::StartError;
 use crate::model::id::NodeId;
+use crate::wire::MANAGER_PORT;
 
 /// Where a client says that a manager listens if its user does not say.
-const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 2377);
+const ANYWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), MANAGER_PORT);
 
 impl Swarm {
     /// Makes this host's manager the only one. Whatever comes of it, the host goes on with what is

@@ -1,6 +1,7 @@
 //! Batches for nf_tables: one table of ours, made anew in one transaction. What is not ours is
 //! never named.
 
+pub mod chains;
 pub mod rule;
 
 use std::net::Ipv4Addr;

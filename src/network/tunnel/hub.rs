@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use boringtun::noise::handshake::parse_handshake_anon;
 use boringtun::noise::rate_limiter::RateLimiter;
@@ -43,6 +44,17 @@ pub struct Hub {
     by_address: BTreeMap<Ipv4Addr, u32>,
     last: u32,
     room: Vec<u8>,
+    /// Whether all peers are to be asked for a sign of life.
+    knocks: bool,
+}
+
+/// What is known of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub node: NodeId,
+    pub endpoint: SocketAddr,
+    /// Since the last handshake, if there was one.
+    pub ago: Option<Duration>,
 }
 
 struct End {
@@ -74,6 +86,7 @@ impl Hub {
             by_address: BTreeMap::new(),
             last: 0,
             room: vec![0; ROOM],
+            knocks: false,
         }
     }
 
@@ -195,11 +208,32 @@ impl Hub {
         end.endpoint = from;
     }
 
+    /// Has all peers asked for a sign of life at the next [`Self::tick`].
+    pub fn knock(&mut self) {
+        self.knocks = true;
+    }
+
+    pub fn heard(&self) -> Vec<Heard> {
+        let ends = self.ends.values().map(|end| Heard {
+            node: end.node,
+            endpoint: end.endpoint,
+            ago: end.tunn.time_since_last_handshake(),
+        });
+        ends.collect()
+    }
+
     /// Does what is due: new keys, signs of life. To be called some times in a second while packets
     /// flow.
     pub fn tick(&mut self, out: &mut impl Out) {
         self.limiter.reset_count();
+        let knocks = std::mem::take(&mut self.knocks);
         for end in self.ends.values_mut() {
+            if knocks
+                && let TunnResult::WriteToNetwork(bytes) =
+                    { &mut end.tunn }.format_handshake_initiation(&mut self.room, false)
+            {
+                out.datagram(end.endpoint, bytes);
+            }
             if let TunnResult::WriteToNetwork(bytes) = end.tunn.update_timers(&mut self.room) {
                 out.datagram(end.endpoint, bytes);
             }

@@ -8,7 +8,7 @@
 pub mod key;
 pub mod hub;
 mod burst;
-mod device;
+pub(super) mod device;
 mod segments;
 mod run;
 
@@ -22,7 +22,7 @@ use crate::host::wait::{Beside, beside};
 use crate::network::interface::{self, InterfaceError};
 use crate::network::netlink::{NetlinkError, Socket, link};
 use crate::network::peers::Peers;
-use crate::network::tunnel::hub::Hub;
+use crate::network::tunnel::hub::{Heard, Hub};
 use crate::network::tunnel::key::PrivateKey;
 use crate::network::tunnel::run::{Carrier, Shared, carry};
 
@@ -112,6 +112,19 @@ impl Tunnel {
         set.map_err(failed("set the longest packet of", &self.name))?;
         self.mtu = mtu;
         Ok(())
+    }
+
+    /// Asks every peer for a sign of life: see [`Self::heard`] some seconds later.
+    pub fn knock(&self) {
+        let hub = self.shared.hub.lock();
+        hub.unwrap_or_else(PoisonError::into_inner).knock();
+        self.shared.ring();
+    }
+
+    /// Where each peer is, and how long ago it and this node last agreed on keys.
+    pub fn heard(&self) -> Vec<Heard> {
+        let hub = self.shared.hub.lock();
+        hub.unwrap_or_else(PoisonError::into_inner).heard()
     }
 
     /// Whether it carries packets still.

@@ -16,6 +16,7 @@ use crate::runtime::plan::Limits;
 
 pub mod figures;
 pub mod devices;
+pub mod offered;
 
 /// Deepest nesting of groups that a container may leave behind and that is still removed.
 const DEPTH_MAX: usize = 32;
