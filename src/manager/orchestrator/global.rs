@@ -82,7 +82,10 @@ fn fill(view: &View<'_>, service: &Service, id: NodeId, rng: &mut Rng, changes: 
             None => set_desired(task, TaskState::Remove),
         }));
     }
-    let is_held = tasks.last().is_some_and(|task| is_held(service, task));
+    // Newer ones may have been given up, by an update that was rolled back.
+    let is_wanted = |task: &Task| task.desired_state <= TaskState::Running;
+    let is_done = || tasks.last().is_some_and(|task| is_done(service, task));
+    let is_held = tasks.iter().any(|task| is_wanted(task)) || is_done();
     let takes_new =
         node.status.state == NodeState::Ready && node.spec.availability == Availability::Active;
     if takes_new && !is_held {
@@ -97,15 +100,12 @@ fn fill(view: &View<'_>, service: &Service, id: NodeId, rng: &mut Rng, changes: 
     }
 }
 
-/// Whether the newest task of a node needs no other: it is wanted, or it has done what it was for.
-fn is_held(service: &Service, newest: &Task) -> bool {
+/// Whether the newest task of a node needs no other: it has done what it was for.
+fn is_done(service: &Service, newest: &Task) -> bool {
     let by_itself = [TaskState::Complete, TaskState::Failed, TaskState::Rejected];
-    let is_done = || {
-        by_itself.contains(&newest.status.state)
-            && newest.task_version == service.task_version
-            && restart::is_done(service, newest)
-    };
-    newest.desired_state <= TaskState::Running || is_done()
+    by_itself.contains(&newest.status.state)
+        && newest.task_version == service.task_version
+        && restart::is_done(service, newest)
 }
 
 #[cfg(test)]
@@ -130,6 +130,17 @@ mod tests {
         for absent in ["down", "lost", "drained", "paused"] {
             check(&format!("node a {absent}; service web global"), "");
         }
+    }
+
+    /// Seed 1237 of the simulator: an update that was rolled back had given up its task before a
+    /// paused node could have it, and the node got a second beside the one that it had kept.
+    #[test]
+    fn a_newer_task_that_was_given_up_makes_no_room_for_another() {
+        let given = "node a up; service web global; task 1 web/a on a running";
+        check(
+            &format!("{given}; task 2 web/a pending desired shutdown"),
+            "",
+        );
     }
 
     #[test]
