@@ -12,6 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{Args, Command, Flag, Kind, Parsed};
 use crate::daemon::{self, Options, RUN_DIR, RegistryOptions, STATE_DIR};
+use crate::image::garbage::Thresholds;
 use crate::image::registry::endpoint::{Insecure, Mirror};
 use crate::model::generic;
 
@@ -38,6 +39,17 @@ pub const DAEMON: Command = Command {
              certificate of \"swarm client-cert\" (default unix://RUN-DIR/skep.sock)",
         )
         .short('H'),
+        Flag::new(
+            "image-gc-high-threshold",
+            Kind::One("percent", check_percent),
+            "How full the disk of the images may be before those go that tasks have brought and \
+             none uses any more; never if it is 100 (default 85)",
+        ),
+        Flag::new(
+            "image-gc-low-threshold",
+            Kind::One("percent", check_percent),
+            "How full that disk may be for no more of them to go (default 80)",
+        ),
         Flag::new(
             "images-dir",
             Kind::Text,
@@ -131,6 +143,7 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
                 why: error.to_string(),
             }
         })?,
+        garbage: thresholds(&parsed)?,
         images_dir: parsed.text("images-dir").map(PathBuf::from),
         data_path_port: parsed
             .text("data-path-port")
@@ -141,6 +154,27 @@ async fn run(context: Context, parsed: Parsed) -> Result<(), Failure> {
         },
     };
     Ok(daemon::run(context.executor, options).await?)
+}
+
+/// How full the disk of the images may be.
+fn thresholds(parsed: &Parsed) -> Result<Thresholds, Failure> {
+    let percent = |flag| parsed.text(flag).and_then(|text| text.parse().ok());
+    let default = Thresholds::default();
+    let high = percent("image-gc-high-threshold").unwrap_or(default.high);
+    let low = percent("image-gc-low-threshold").unwrap_or_else(|| default.low.min(high));
+    match low <= high {
+        true => Ok(Thresholds { high, low }),
+        false => Err(Failure::Conflict(
+            "--image-gc-low-threshold must not be above --image-gc-high-threshold",
+        )),
+    }
+}
+
+fn check_percent(value: &str) -> Result<(), String> {
+    match value.parse() {
+        Ok(0..=100_u8) => Ok(()),
+        _ => Err("it is not a number from 0 to 100".into()),
+    }
 }
 
 /// What was checked when it was read.

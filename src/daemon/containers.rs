@@ -17,10 +17,9 @@ use crate::agent::containers::{
     Attempt, Change, Containers, Exit, Found, Health, Left, Record, RecordError, Started,
 };
 use crate::api::events::Events;
-use crate::api::types::registry::AuthConfig;
 use crate::daemon::attach::{self, AttachError, attach};
 use crate::daemon::files::{FilesError, files, filled};
-use crate::daemon::holders::{Holders, bring};
+use crate::daemon::holders::Holders;
 use crate::daemon::left::{condition, health, is_running, read_record, seen, seen_health};
 use crate::daemon::logging::{self, LogError};
 use crate::daemon::memory::Memory;
@@ -28,9 +27,8 @@ use crate::daemon::networks::{HostNetworks, network, order};
 use crate::daemon::places::{make_mount_points, sweep};
 use crate::host::clock;
 use crate::host::wait::blocking;
+use crate::image::garbage::Thresholds;
 use crate::image::hello;
-use crate::image::platform::Platform;
-use crate::image::reference::Reference;
 use crate::image::registries::{ObtainError, Registries};
 use crate::image::store::Image;
 use crate::model::device::Device;
@@ -74,6 +72,7 @@ pub struct HostContainers {
     pub records_dir: PathBuf,
     pub memory: Rc<Memory>,
     pub networks: HostNetworks,
+    pub garbage: Thresholds,
 }
 
 /// What could not be done for a task and why.
@@ -353,24 +352,6 @@ impl HostContainers {
             layers.insert(0, self.mounts_dir.clone());
         }
         layers
-    }
-
-    async fn image(&self, task: &Assignment) -> Result<Image, ContainersError> {
-        let name = &task.spec.container.image;
-        let auth = AuthConfig::read(task.registry_auth.0.as_bytes());
-        let credentials = auth.unwrap_or_default().credentials();
-        let others = async |reference: &Reference| bring(&self.holders, name, reference).await;
-        let image = self.registries.obtain(name, &credentials, others).await?;
-        let (host, its) = (Platform::host(), image.config.platform());
-        if host.rank(&its).is_none() {
-            let (image, node) = (its.to_string(), host.to_string());
-            return Err(ContainersError::Platform {
-                name: name.to_owned(),
-                image,
-                node,
-            });
-        }
-        Ok(image)
     }
 
     /// What the task was given of the node; and what the built-in image says of itself, while other

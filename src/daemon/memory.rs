@@ -94,6 +94,17 @@ impl Memory {
         let _ = self.changes.try_send(rows.collect());
     }
 
+    /// The images of the tasks that are kept.
+    pub fn images(&self) -> Vec<String> {
+        let rows = self.rows.borrow();
+        let kept = rows.iter().flat_map(Rows::iter);
+        let images = kept.filter_map(|(_, value)| match Kept::decode(value).ok()? {
+            Kept::Task(record) => Some(record.assignment.spec.container.image.clone()),
+            Kept::Dependency(_) | Kept::Service(_) => None,
+        });
+        images.collect()
+    }
+
     /// Whether there are secrets in it.
     pub fn keeps_secrets(&self) -> bool {
         !self.secrets.borrow().is_empty()

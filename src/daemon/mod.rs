@@ -27,6 +27,7 @@ pub mod networks;
 pub mod left;
 pub mod holders;
 pub mod holding;
+mod images;
 pub mod containers;
 pub mod sessions;
 pub mod link;
@@ -74,6 +75,7 @@ use crate::host::rng::{EntropyError, Rng};
 use crate::host::signal::Endings;
 use crate::host::wait::blocking;
 use crate::image::digest::Digest;
+use crate::image::garbage::Thresholds;
 use crate::image::registries::Registries;
 use crate::image::registry::endpoint::{Insecure, Mirror};
 use crate::image::registry::proxy::Proxies;
@@ -114,6 +116,8 @@ pub struct Options {
     pub registries: RegistryOptions,
     /// A folder of archives that are loaded at the start, if it is not the one beside the images.
     pub images_dir: Option<PathBuf>,
+    /// From when on images that no task uses go.
+    pub garbage: Thresholds,
 }
 
 /// What a daemon is told of registries.
@@ -266,6 +270,7 @@ async fn open(options: &Options) -> Result<(site::Host, api::context::Host), Dae
         images: images.clone(),
         registries: registries.clone(),
         volumes: volumes.clone(),
+        garbage: options.garbage,
     };
     let api_host = api::context::Host {
         id: daemon_id(&options.state_dir)?,

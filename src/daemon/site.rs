@@ -31,6 +31,7 @@ use crate::daemon::networks::{self, HostNetworks};
 use crate::daemon::tunnels;
 use crate::daemon::vault::Vault;
 use crate::host::wait::blocking;
+use crate::image::garbage::Thresholds;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
 use crate::model::id::NodeId;
@@ -56,6 +57,8 @@ pub struct Host {
     pub images: Arc<ImageStore>,
     pub registries: Rc<Registries>,
     pub volumes: Volumes,
+    /// From when on images that no task uses go.
+    pub garbage: Thresholds,
 }
 
 /// A host, and what tasks on it need.
@@ -114,6 +117,7 @@ impl Site {
             records_dir: self.host.run_dir.join("records"),
             memory,
             networks,
+            garbage: self.host.garbage,
         }
     }
 

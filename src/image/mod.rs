@@ -49,6 +49,7 @@ pub mod staging;
 pub mod store;
 pub mod commit;
 pub mod removal;
+pub mod garbage;
 pub mod arrivals;
 pub mod oci;
 pub mod load;

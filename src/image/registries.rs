@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
 
+use crate::host::clock;
 use crate::host::wait::blocking;
 use crate::image::digest::Digest;
+use crate::image::disk::DiskError;
+use crate::image::garbage::{Thresholds, Uses};
 use crate::image::offer::TakeError;
 use crate::image::platform::Platform;
 use crate::image::pull::{self, Order, PullError, Pulled, Step};
@@ -20,17 +23,26 @@ use crate::image::registry::failure::RegistryError;
 use crate::image::registry::pace::Cancel;
 use crate::image::registry::repository::Repository;
 use crate::image::registry::settings::Settings;
+use crate::image::removal::InUse;
 use crate::image::store::{Image, ImageStore, ResolveError};
 
 /// Pulls into the store of this host.
 #[derive(Debug)]
 pub struct Registries {
     images: Arc<ImageStore>,
+    uses: Arc<Uses>,
     settings: Settings,
     /// What is pulled now; closed when that is over.
     under_way: RefCell<BTreeMap<String, Receiver<Infallible>>>,
     /// Closed once the archives of this host are loaded.
     archives: RefCell<Option<Receiver<Infallible>>>,
+}
+
+/// Without the note the image is kept.
+fn note(noted: Result<(), DiskError>) {
+    if let Err(error) = noted {
+        tracing::warn!("an image's last use is not noted: {error}");
+    }
 }
 
 /// What stands under a name at a registry.
@@ -77,11 +89,16 @@ impl ObtainError {
 impl Registries {
     pub fn new(images: Arc<ImageStore>, settings: Settings) -> Self {
         Self {
+            uses: Arc::new(Uses::of(&images)),
             images,
             settings,
             under_way: RefCell::default(),
             archives: RefCell::default(),
         }
+    }
+
+    pub fn images(&self) -> &ImageStore {
+        &self.images
     }
 
     /// Nobody else is asked for an image before this is closed: it may be among what this host
@@ -93,7 +110,41 @@ impl Registries {
     /// Pulls an image. Dropped, the pull ends soon after.
     pub async fn pull(&self, order: Order, steps: Sender<Step>) -> Result<Pulled, PullError> {
         let _turn = self.turn(&order.reference.to_string()).await;
-        self.pull_now(order, steps).await
+        let pulled = self.pull_now(order, steps).await?;
+        let (uses, id) = (self.uses.clone(), pulled.id);
+        note(blocking(move || uses.keep(id)).await);
+        Ok(pulled)
+    }
+
+    /// Removes images that tasks have brought and none of these containers or names uses, if the
+    /// disk is fuller than it shall be; whether any went.
+    pub async fn collect(
+        &self,
+        thresholds: Thresholds,
+        mut in_use: InUse,
+        names: Vec<String>,
+    ) -> bool {
+        let (uses, images) = (self.uses.clone(), self.images.clone());
+        let collected = blocking(move || {
+            let named = names.into_iter().filter_map(|name| {
+                let image = images.resolve(&name).ok()?;
+                Some((image.id, name))
+            });
+            in_use.extend(named);
+            uses.collect(&images, thresholds, &in_use, clock::now())
+        });
+        match collected.await {
+            Ok(pruned) if pruned.removed.is_empty() => false,
+            Ok(pruned) => {
+                let mib = pruned.reclaimed_bytes >> 20;
+                tracing::info!("the disk was filling: images of {mib} MiB that no task uses went");
+                true
+            }
+            Err(error) => {
+                tracing::warn!("the disk is filling, and images cannot be removed: {error}");
+                false
+            }
+        }
     }
 
     /// Pushes an image. Dropped, the push ends soon after.
@@ -118,10 +169,24 @@ impl Registries {
         credentials: &Credentials,
         others: impl AsyncFnOnce(&Reference) -> Result<Option<Digest>, TakeError>,
     ) -> Result<Image, ObtainError> {
-        let missing = match self.resolve(name).await {
-            Err(missing @ ResolveError::NoSuchImage(_)) => missing,
-            other => return Ok(other?),
+        let (image, is_new) = match self.resolve(name).await {
+            Err(missing @ ResolveError::NoSuchImage(_)) => {
+                (self.bring(name, missing, credentials, others).await?, true)
+            }
+            other => (other?, false),
         };
+        let (uses, id) = (self.uses.clone(), image.id);
+        note(blocking(move || uses.used(id, is_new, clock::now())).await);
+        Ok(image)
+    }
+
+    async fn bring(
+        &self,
+        name: &str,
+        missing: ResolveError,
+        credentials: &Credentials,
+        others: impl AsyncFnOnce(&Reference) -> Result<Option<Digest>, TakeError>,
+    ) -> Result<Image, ObtainError> {
         let Ok(reference) = Reference::parse(name).map(Reference::or_latest) else {
             return Err(missing.into());
         };

@@ -121,3 +121,64 @@ fn archives_that_lie_beside_the_state_are_loaded_at_the_start_and_not_pruned() {
     host.skep(&["image", "prune", "-af"]);
     assert_eq!(images(&host), ["app:1"]);
 }
+
+#[test]
+fn images_that_tasks_brought_go_when_the_disk_is_filling_and_what_somebody_loaded_stays() {
+    let Some(busybox) = tools::busybox() else {
+        return tools::skipped("no static busybox, and it could not be installed");
+    };
+    let Some(mut fleet) = Fleet::start("garbage", 2) else {
+        return;
+    };
+    let build = |number: &str| {
+        let mut config = image::plain();
+        config["Labels"] = serde_json::json!({"build": number});
+        config
+    };
+    let run = |fleet: &Fleet, name: &str| {
+        let image = format!("{name}:1");
+        fleet.manager().load_as(busybox, &image, &build(name));
+        let create = format!(
+            "service create -q --name {name} --constraint node.role==worker {image} sleep 1000"
+        );
+        let create: Vec<_> = create.split(' ').collect();
+        fleet.manager().skep(&create);
+    };
+    let sorted = |host: &Host| {
+        let mut names = images(host);
+        names.sort();
+        names
+    };
+    fleet.hosts[1].load_as(busybox, "mine:1", &build("mine"));
+    ["old", "kept"].map(|name| run(&fleet, name));
+    assert_eq!(sorted(&fleet.hosts[1]), ["kept:1", "mine:1", "old:1"]);
+    fleet.manager().skep(&["service", "rm", "old"]);
+    let worker = &fleet.hosts[1];
+    worker.until("only one runs", || {
+        worker.skep(&["container", "ls", "-aq"]).lines().count() == 1
+    });
+
+    // Every disk is that full, and nobody has used them for long.
+    fleet.hosts[1].stop_daemon();
+    let path = fleet.hosts[1].path("state/images/uses");
+    let uses = std::fs::read_to_string(&path).expect("what tasks used");
+    assert_eq!(uses.lines().count(), 2, "{uses}");
+    let long_ago = uses.lines().map(|line| {
+        let (image, _) = line.split_once(' ').expect("an image and a time");
+        format!("{image} 1\n")
+    });
+    std::fs::write(&path, long_ago.collect::<String>()).expect("the same, long ago");
+    let full = [
+        "--image-gc-high-threshold",
+        "0",
+        "--image-gc-low-threshold",
+        "0",
+    ];
+    fleet.hosts[1].add_flags(&full);
+    fleet.hosts[1].start_daemon();
+    run(&fleet, "new");
+    assert_eq!(sorted(&fleet.hosts[1]), ["kept:1", "mine:1", "new:1"]);
+    assert!(fleet.hosts[1].log().contains("the disk was filling"));
+    // The manager's were loaded by hand, and are nowhere else.
+    assert_eq!(sorted(fleet.manager()), ["kept:1", "new:1", "old:1"]);
+}
