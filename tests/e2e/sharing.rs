@@ -150,7 +150,9 @@ fn images_that_tasks_brought_go_when_the_disk_is_filling_and_what_somebody_loade
         names
     };
     fleet.hosts[1].load_as(busybox, "mine:1", &build("mine"));
-    ["old", "kept"].map(|name| run(&fleet, name));
+    for name in ["old", "kept"] {
+        run(&fleet, name);
+    }
     assert_eq!(sorted(&fleet.hosts[1]), ["kept:1", "mine:1", "old:1"]);
     fleet.manager().skep(&["service", "rm", "old"]);
     let worker = &fleet.hosts[1];

@@ -8,6 +8,7 @@ use crate::cli::compose::resources::{IMAGE, Stack, is_predefined};
 use crate::cli::service::value::{capabilities, hosts};
 use crate::cli::units;
 use crate::image::reference::Reference;
+use crate::model::device;
 
 const FILE_MODE: u64 = 0o444;
 
@@ -119,6 +120,11 @@ impl Converting<'_> {
         let extra = owned("/extra_hosts");
         if !extra.is_empty() {
             spec["Hosts"] = hosts(&extra);
+        }
+        let devices = texts(given, "/devices");
+        if !devices.is_empty() {
+            // Docker's services have no word for them.
+            spec["Labels"][device::LABEL] = devices.join(",").into();
         }
         let (servers, search) = (texts(given, "/dns"), texts(given, "/dns_search"));
         if !servers.is_empty() || !search.is_empty() {

@@ -135,7 +135,6 @@ pub const IGNORED: &[&str] = &[
     "build",
     "cgroup_parent",
     "cgroupns_mode",
-    "devices",
     "domainname",
     "external_links",
     "ipc",

@@ -413,6 +413,21 @@ fn services_become_what_the_api_wants() {
 }
 
 #[test]
+fn devices_become_a_label_of_the_container() {
+    let given = "devices: [/dev/gpiomem, '/dev/i2c-1:/dev/i2c:r'], labels: {a: b}";
+    let labels = json!({
+        "a": "b",
+        "com.docker.stack.namespace": "st",
+        "skep.devices": "/dev/gpiomem,/dev/i2c-1:/dev/i2c:r",
+    });
+    check_spec(
+        &format!("services: {{w: {{image: i, {given}}}}}"),
+        "/TaskTemplate/ContainerSpec/Labels",
+        labels,
+    );
+}
+
+#[test]
 fn what_a_swarm_cannot_have_is_refused_by_name() {
     check_refused(
         "services: {w: {command: a}}",

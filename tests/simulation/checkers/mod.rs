@@ -41,6 +41,7 @@ pub struct Checkers {
     delays: delays::Checker,
     logs_match: logs_match::Checker,
     one_leader: one_leader::Checker,
+    one_per_slot: one_per_slot::Checker,
     same_state: same_state::Checker,
     states_grow: states_grow::Checker,
     nothing_lost: nothing_lost::Checker,
@@ -58,7 +59,7 @@ impl Checkers {
             self.delays.look(manager.state());
             self.backs_off.look(manager.state());
             self.waits_for_old.look(manager.state());
-            one_per_slot::check(manager.state());
+            self.one_per_slot.look(manager.state());
         }
         self.nothing_lost.look(manager);
     }
