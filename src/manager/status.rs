@@ -47,11 +47,11 @@ impl Statuses {
         let taken = || {
             self.taken
                 .get(&task)
-                .filter(|t| t.state >= known.status.state)
+                .filter(|t| known.status.state.may_become(t.state))
         };
         let last = self.waiting.get(&task).or_else(taken);
         let last = last.unwrap_or(&known.status);
-        if !settable.contains(&status.state) || status.state < last.state {
+        if !settable.contains(&status.state) || !last.state.may_become(status.state) {
             return;
         }
         bound(&mut status, now);
@@ -143,7 +143,7 @@ fn is_missing(state: &State, id: TaskId, status: &TaskStatus) -> bool {
             at: known.at,
             ..status.clone()
         };
-        status.state >= known.state && same != *known
+        known.state.may_become(status.state) && same != *known
     })
 }
 

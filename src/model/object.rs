@@ -365,6 +365,12 @@ impl TaskState {
         }
     }
 
+    /// Whether a task of this state may be said to be in that one: states only grow, and an end is
+    /// final.
+    pub fn may_become(self, next: Self) -> bool {
+        next == self || next > self && !self.is_terminal()
+    }
+
     /// Whether nothing of the task runs any more.
     pub fn is_terminal(self) -> bool {
         self > Self::Running
@@ -440,4 +446,23 @@ pub struct Config {
     pub id: ConfigId,
     pub meta: Meta,
     pub spec: ConfigSpec,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TaskState;
+
+    /// Seed 2175 of the simulator: a host that restarted said of a job's task that had completed
+    /// that it was lost, and the job did that part again.
+    #[test]
+    fn states_only_grow_and_an_end_is_final() {
+        for from in TaskState::ALL {
+            for to in TaskState::ALL {
+                let may = from.may_become(to);
+                assert_eq!(may, to == from || (to > from && from <= TaskState::Running));
+            }
+        }
+        assert!(!TaskState::Complete.may_become(TaskState::Failed));
+        assert!(TaskState::Starting.may_become(TaskState::Rejected));
+    }
 }

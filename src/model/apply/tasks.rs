@@ -46,7 +46,7 @@ impl State {
 
     pub(super) fn set_task_status(&mut self, stamp: Stamp, id: TaskId, status: &TaskStatus) {
         self.change_task(id, |task| {
-            if status.state < task.status.state {
+            if !task.status.state.may_become(status.state) {
                 return;
             }
             task.meta = stamp.moved(task.meta);
