@@ -33,6 +33,7 @@ const DEPLOY_MS: u64 = 30_000;
 const REMOVE_MS: u64 = 5 * 60_000;
 const LOOK_MS: u64 = 1_000;
 const OPEN_TRIES: u64 = 3;
+const OPEN_TRIES_MAX: u64 = 60;
 /// What some services want of their nodes, and in the end all nodes have.
 const ZONE: &str = "a";
 
@@ -332,13 +333,24 @@ impl Story {
     }
 
     /// Lets every host take every task. What was asked before may still be on its way, and then
-    /// this comes too late.
+    /// this comes too late; and who is asked may be about to start again (seed 7132).
     fn open_all(&mut self) {
-        for _ in 0..OPEN_TRIES {
+        let mut tries = 0;
+        while tries < OPEN_TRIES || tries < OPEN_TRIES_MAX && !self.is_open() {
+            tries += 1;
             (0..self.world.hosts.len())
                 .for_each(|host| self.make(host, Availability::Active, ZONE));
             self.world.run(LOOK_MS);
         }
+    }
+
+    fn is_open(&self) -> bool {
+        let is_open = |spec: &NodeSpec| {
+            let zone = spec.labels.get("zone").is_some_and(|zone| zone == ZONE);
+            zone && spec.availability == Availability::Active
+        };
+        let state = self.world.state();
+        state.is_some_and(|state| state.nodes().iter().all(|node| is_open(&node.spec)))
     }
 
     fn names(&self) -> Vec<String> {
